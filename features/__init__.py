@@ -1,0 +1,1 @@
+"""What a listing is and what can be read off it."""

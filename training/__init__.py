@@ -1,0 +1,1 @@
+"""From past results to a bundle that scores listings."""

@@ -1,0 +1,89 @@
+"""New York City health department: metal measured in consumer products (Socrata ``da9u-wz3r``).
+
+Real passes and fails in one style, chosen because somebody was poisoned or a store was surveyed: the
+prevalence is not the market's. NYC Open Data; no explicit licence text was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.records import LabResult, Record, Reject
+from training.sources.parsing import US_DATES, canonical_unit, clean, parse_date, parse_measurement, table
+
+METAL_HAZARDS = {
+    "lead": "lead",
+    "cadmium": "cadmium",
+    "nickel": "nickel",
+    "mercury": "chemical_other",
+    "arsenic": "chemical_other",
+    "chromium": "chemical_other",
+    "antimony": "chemical_other",
+}
+_PROGRAMS = {"c": "case investigation", "s": "store survey", "a": "ad hoc"}
+
+
+@dataclass(frozen=True, slots=True)
+class NycMetals:
+    """The New York table, as CSV of any vintage or as Socrata's JSON rows.
+
+    ``-1`` is "not detected", a result; a blank is a missing one and is rejected. Rows the city marked
+    deleted and its own quality-control samples are rejected with that reason.
+    """
+
+    name: str = "nyc_metals"
+
+    def read(self, path: Path) -> Iterator[Record | Reject]:
+        """Yield laboratory results; see `training.sources.base.Source`."""
+        for line, row in table(path, ("row_id", "product_name", "metal", "concentration", "units")):
+            yield self.read_row(line, row)
+
+    def read_row(self, line: int, row: Mapping[str, Any]) -> LabResult | Reject:
+        """Read one row whose keys are lower case with underscores."""
+        try:
+            return self._result(row)
+        except ValueError as error:
+            raw = "|".join(f"{key}={value}" for key, value in row.items() if value)
+            return Reject(self.name, line, str(error), raw)
+
+    def _result(self, row: Mapping[str, Any]) -> LabResult:
+        number, product = clean(row.get("row_id")), clean(row.get("product_name"))
+        analyte, product_type = clean(row.get("metal")), clean(row.get("product_type"))
+        if not number or not product:
+            raise ValueError("no row id" if not number else "no product name")
+        if clean(row.get("deleted")).lower() == "yes":
+            raise ValueError("marked deleted by the publisher")
+        if product_type.lower().startswith("qa/qc"):
+            raise ValueError("a quality-control sample, not a product")
+        hazard = METAL_HAZARDS.get(analyte.lower())
+        if hazard is None:
+            raise ValueError(f"got metal {analyte[:40]!r}, expected one of {', '.join(METAL_HAZARDS)}")
+        measured = parse_measurement(row.get("concentration"))
+        if measured is None:
+            raise ValueError("no concentration: missing, which is not the same as not detected")
+        unit = canonical_unit(row.get("units"))
+        if unit is None:
+            raise ValueError(
+                f"got unit {clean(row.get('units'))[:20]!r}, expected ppm, mg/kg, mg/cm2 or mg/L"
+            )
+        value = None if measured.value is None else measured.value * unit[1]
+        program = clean(row.get("investigation_type"))
+        return LabResult(
+            source=self.name,
+            native_id=number,
+            date=parse_date(row.get("collection_date"), US_DATES),
+            product_name=product,
+            analyte=analyte.lower(),
+            hazard=hazard,
+            value=value,
+            unit=unit[0],
+            comparator=measured.comparator,  # type: ignore[arg-type]
+            product_type=product_type,
+            maker=clean(row.get("manufacturer")),
+            country=clean(row.get("made_in_country")),
+            laboratory="NYC DOHMH",
+            program=program,
+        )

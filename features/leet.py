@@ -1,0 +1,78 @@
+"""Words written with digits and signs for letters, such as ``c4mera``.
+
+A spelling is read as leet only where a real word comes out: from the short list kept beside this module
+(goods, hazards and the words covert goods go by), or, for digits inside a word, from the English
+frequency list of the kept library ``pyspellchecker``. So ``3D``, ``USB3.0`` and model numbers stay.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from functools import cache
+from importlib import resources
+from itertools import product
+from math import prod
+
+_SIGNS = {
+    "0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
+    "@": "a", "$": "s", "!": "il", "|": "li",
+}  # fmt: skip
+_KNOWN_SIGNS = _SIGNS | {"1": "ily", "6": "gb", "!": "ily"}
+_MAX_READINGS = 64
+_MIN_FREQUENCY = 300
+
+CANDIDATE = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$!|]*[a-z][a-z0-9@$!|]*[a-z0-9@$](?![a-z0-9@$])")
+SUSPECT = r"[a-z][0134578@$!|]{1,2}[a-z]|(?<![^\W_])[0134578@$][a-z]{2}|[a-z]{2}[0134578@$](?![^\W_])"
+
+
+@cache
+def known_words() -> frozenset[str]:
+    """Words of goods and evasions that are worth reading out of any spelling."""
+    text = resources.files("features").joinpath("leet_words.txt").read_text(encoding="utf-8")
+    return frozenset(w for line in text.splitlines() if not line.startswith("#") for w in line.split())
+
+
+@cache
+def english_words() -> frozenset[str]:
+    """Common English words of four letters and more."""
+    packed = resources.files("spellchecker").joinpath("resources", "en.json.gz").read_bytes()
+    counts: dict[str, int] = json.loads(gzip.decompress(packed))
+    return frozenset(w for w, n in counts.items() if len(w) >= 4 and n >= _MIN_FREQUENCY and w.isascii())
+
+
+def is_word(word: str) -> bool:
+    """Whether ``word`` (lower case) is an English word or one of ours."""
+    return word in known_words() or word in english_words()
+
+
+def _readings(token: str, signs: dict[str, str]) -> list[str]:
+    choices = [signs.get(c, c) for c in token]
+    if prod(map(len, choices)) > _MAX_READINGS:
+        return []
+    return ["".join(letters) for letters in product(*choices) if "".join(letters).isalpha()]
+
+
+def read(token: str) -> str:
+    """Read one token.
+
+    Parameters
+    ----------
+    token
+        Lower case, letters, digits and the signs ``@ $ ! |``.
+
+    Returns
+    -------
+    str
+        The word meant, of the same length; the empty string where the token is not leet.
+    """
+    letters = sum(c.isalpha() for c in token)
+    if letters == len(token) or letters * 2 < len(token) or len(token) > 24:
+        return ""
+    for word in _readings(token, _KNOWN_SIGNS):
+        if word in known_words():
+            return word
+    if len(token) < 4 or letters * 3 < len(token) * 2 or not (token[0].isalpha() and token[-1].isalpha()):
+        return ""
+    return next((w for w in _readings(token, _SIGNS) if w in english_words()), "")

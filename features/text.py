@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ def word_ngrams(text: str) -> Iterator[str]:
     """Yield single words and pairs of neighbouring words."""
     words = text.split()[:MAX_WORDS]
     yield from words
-    for left, right in zip(words, words[1:], strict=False):
+    for left, right in itertools.pairwise(words):
         yield f"{left} {right}"
 
 

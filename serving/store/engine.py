@@ -1,0 +1,253 @@
+"""Connections: what each database must be told so that an acknowledged decision is on disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from serving.store.errors import NotDurableError, SchemaError, StoreUnavailableError
+
+BUSY_TIMEOUT_MS = 5_000
+# Any fixed number: every writer of one PostgreSQL database queues for this lock, so the chain stays one line.
+WRITER_LOCK = 0x6C72_6175_6469_74
+HEAD_REVISION = "0001"
+_WRITES = "listing_risk_writes"
+_POSTGRESQL_OPTIONS = (
+    "-c synchronous_commit=on -c timezone=UTC -c lock_timeout=10s "
+    "-c idle_in_transaction_session_timeout=60s -c client_encoding=utf8"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """What the database itself says of its promise to be on disk before it answers.
+
+    ``settings`` are read back from a connection as the writer uses it.
+    """
+
+    dialect: str
+    settings: dict[str, str]
+    durable: bool
+
+
+def store_url(url: str) -> URL:
+    """Read a store address: ``sqlite:///path``, ``postgresql://...`` or a plain path to a SQLite file.
+
+    Raises
+    ------
+    SchemaError
+        When it is neither, or SQLite without a file, which could keep nothing.
+
+    """
+    try:
+        parsed = make_url(url if "://" in url else f"sqlite:///{url}")
+    except exc.ArgumentError:
+        raise SchemaError(
+            f"got a store address of {len(url)} characters, expected sqlite:///PATH or "
+            "postgresql://USER@HOST/DATABASE"
+        ) from None
+    backend = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
+    if backend == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise SchemaError(
+                "got SQLite without a file, expected sqlite:///PATH: decisions must outlive the process"
+            )
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise SchemaError(f"got a store on {backend!r}, expected sqlite or postgresql")
+
+
+def open_engine(url: str) -> Engine:
+    """Make an engine whose write transactions are durable; connects on first use.
+
+    Parameters
+    ----------
+    url
+        See `store_url`. The folder of a SQLite file must exist.
+
+    """
+    parsed = store_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        folder = Path(str(parsed.database)).resolve().parent
+        if not folder.is_dir():
+            raise StoreUnavailableError(
+                f"got a store in {folder}, which is no folder: make it or change the address"
+            )
+        engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    engine = sa.create_engine(
+        parsed,
+        connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 5},
+        pool_pre_ping=True,
+    )
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours to say, see below
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",  # what retention erases is overwritten, not just unlinked
+        "cache_size=-32768",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads the head and then writes can fail or, worse, read a head that is old by
+    # the time it writes; taking the write lock first keeps the chain one line across processes.
+    immediate = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get(_WRITES, False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database failed, rather than the record."""
+    if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError | exc.TimeoutError):
+        return True
+    if isinstance(error, exc.DBAPIError):
+        # sqlite3 reports a damaged file as plain DatabaseError.
+        return error.connection_invalidated or type(error.orig) is sqlite3.DatabaseError
+    return isinstance(error, OSError | sqlite3.OperationalError)
+
+
+def unavailable(error: BaseException) -> StoreUnavailableError:
+    """Say what failed without repeating statement or parameters, which hold listing text."""
+    cause = getattr(error, "orig", None) or error
+    words = str(cause).strip().splitlines()
+    return StoreUnavailableError(
+        f"the database did not answer as it must ({type(cause).__name__}: {words[0][:200] if words else ''}): "
+        "nothing was acknowledged; try again when it is back"
+    )
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a write transaction that holds the writers' lock until it ends."""
+    try:
+        with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+            yield connection
+    except (exc.SQLAlchemyError, OSError) as error:
+        if is_outage(error):
+            raise unavailable(error) from None
+        raise
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a read transaction: one consistent view, however long it is read."""
+    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    try:
+        with engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+    except (exc.SQLAlchemyError, OSError) as error:
+        if is_outage(error):
+            raise unavailable(error) from None
+        raise
+
+
+_SYNCHRONOUS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
+
+
+def durability(engine: Engine) -> Durability:
+    """Read back how durable a commit is.
+
+    Returns
+    -------
+    Durability
+        SQLite: ``synchronous`` and ``journal_mode``; PostgreSQL: ``synchronous_commit`` and ``fsync``.
+
+    """
+    with writing(engine) as connection:
+        if engine.dialect.name == "sqlite":
+            synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+            settings = {
+                "synchronous": _SYNCHRONOUS.get(synchronous, str(synchronous)),
+                "journal_mode": str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()),
+            }
+            return Durability("sqlite", settings, settings["synchronous"] in {"full", "extra"})
+        settings = {
+            name: str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
+            for name in ("synchronous_commit", "fsync")
+        }
+        durable = settings["fsync"] == "on" and settings["synchronous_commit"] in {"on", "remote_apply"}
+        return Durability("postgresql", settings, durable)
+
+
+def require_durable(engine: Engine) -> Durability:
+    """Refuse a database that acknowledges before data is on disk.
+
+    Raises
+    ------
+    NotDurableError
+
+    """
+    found = durability(engine)
+    if not found.durable:
+        raise NotDurableError(
+            f"got {found.dialect} with {found.settings}, expected synchronous=full (SQLite) or "
+            "synchronous_commit=on and fsync=on (PostgreSQL): change the server's settings"
+        )
+    return found
+
+
+def migrate(engine: Engine, target: str = "head") -> str:
+    """Bring the tables to the version of this code, all steps in one transaction under the writers' lock.
+
+    Several workers may call it at once: the first does it, the others find it done.
+
+    Returns
+    -------
+    str
+        The revision that the database is at.
+
+    Raises
+    ------
+    SchemaError
+        When the database was made by a later version than this code.
+
+    """
+    with writing(engine) as connection:
+        current = _revision(connection)
+        if current == HEAD_REVISION and target == "head":
+            return current
+        # Alembic is loaded only when there is something to do: starting a worker stays fast.
+        from alembic import command, util
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, target)
+        except util.CommandError as error:
+            raise SchemaError(
+                f"got a database at revision {current!r}, expected {HEAD_REVISION!r} or an earlier one: "
+                f"use the version of the program that made it ({error})"
+            ) from None
+        return _revision(connection) or ""
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()

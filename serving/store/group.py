@@ -1,0 +1,234 @@
+"""One commit group: number the rows, chain them, write them all in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from serving.store import schema
+from serving.store.chain import PAYLOAD, START, Head, Link, leaf, merkle_root, salted
+from serving.store.errors import ConflictError
+from serving.store.records import QUEUE_DOUBLING_US, Prepared, Row
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A record that is on disk.
+
+    Attributes
+    ----------
+    seq
+        Its place in the audited order.
+    subject
+        The decision's identifier, or what the change was about.
+    replayed
+        True when the idempotency key was seen before: ``seq`` and ``subject`` are those of the EARLIER decision,
+        which is the one to answer with.
+    """
+
+    seq: int
+    subject: str
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    seq: int
+    id: str
+    payload_digest: bytes
+    salt: bytes | None
+
+
+_HEAD = (
+    sa.select(schema.audit_links.c.number, schema.audit_links.c.last, schema.audit_links.c.digest)
+    .order_by(schema.audit_links.c.number.desc())
+    .limit(1)
+)
+
+
+def read_head(connection: Connection) -> Head:
+    """Where the chain ends; inside a write transaction nobody else can move it."""
+    found = connection.execute(_HEAD).one_or_none()
+    return Head(found[0], found[1], bytes(found[2])) if found else START
+
+
+def _keys(units: Iterable[Sequence[Prepared]]) -> list[Key]:
+    return [
+        (item.row["caller"], item.row["idempotency_key"])
+        for unit in units
+        for item in unit
+        if item.kind == "decision" and item.row["idempotency_key"] is not None
+    ]
+
+
+def _find(connection: Connection, keys: list[Key]) -> dict[Key, _Earlier]:
+    table = schema.decisions
+    found: dict[Key, _Earlier] = {}
+    for start in range(0, len(keys), 400):  # SQLite builds without a raised limit take 999 parameters
+        rows = connection.execute(
+            sa.select(
+                table.c.caller,
+                table.c.idempotency_key,
+                table.c.seq,
+                table.c.id,
+                table.c.payload_digest,
+                schema.inputs.c.salt,
+            )
+            .join(schema.inputs, schema.inputs.c.seq == table.c.seq)
+            .where(sa.tuple_(table.c.caller, table.c.idempotency_key).in_(keys[start : start + 400]))
+        )
+        found.update({(row[0], row[1]): _Earlier(*row[2:]) for row in rows})
+    return found
+
+
+def _same_body(item: Prepared, earlier: _Earlier) -> bool:
+    return earlier.salt is not None and salted(PAYLOAD, earlier.salt, item.payload) == earlier.payload_digest
+
+
+@dataclass(slots=True)
+class Group:
+    """Rows gathered for one transaction."""
+
+    head: Head
+    now: int
+    earlier: dict[Key, _Earlier]
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    leaves: list[bytes] = field(default_factory=list)
+
+    def add(self, unit: Sequence[Prepared]) -> tuple[Recorded, ...]:
+        """Take one caller's records, all or none.
+
+        Raises
+        ------
+        ConflictError
+            When an idempotency key stands for another body.
+        """
+        for item in unit:
+            earlier = self._earlier(item)
+            if earlier and not _same_body(item, earlier):
+                raise ConflictError(
+                    "got an idempotency key that was used with another body (or whose body was erased since), "
+                    "expected a new key for a new request"
+                )
+        return tuple(self._add(item) for item in unit)
+
+    def _earlier(self, item: Prepared) -> _Earlier | None:
+        if item.kind != "decision" or item.row["idempotency_key"] is None:
+            return None
+        return self.earlier.get((item.row["caller"], item.row["idempotency_key"]))
+
+    def _add(self, item: Prepared) -> Recorded:
+        earlier = self._earlier(item)
+        if earlier:
+            return Recorded(earlier.seq, earlier.id, replayed=True)
+        seq = self.head.seq + len(self.leaves) + 1
+        self.leaves.append(leaf(seq, self.now, item.kind, item.actor, item.subject, item.digest))
+        self._put("audit_rows", seq, _audit_row(item, self.now))
+        self._put(item.table, seq, item.row)
+        for table, row in item.beside:
+            self._put(table, seq, row)
+        if item.kind == "decision" and item.row["idempotency_key"] is not None:
+            salt = next(row["salt"] for table, row in item.beside if table == "inputs")
+            self.earlier[item.row["caller"], item.row["idempotency_key"]] = _Earlier(
+                seq, item.subject, item.row["payload_digest"], salt
+            )
+        return Recorded(seq, item.subject)
+
+    def _put(self, table: str, seq: int, row: Row) -> None:
+        name = "decision_seq" if table == "listings" else "seq"
+        self.rows.setdefault(table, []).append({name: seq, **row})
+
+    def link(self) -> Link:
+        """The chain's next link, over this group's rows."""
+        return Link(
+            number=self.head.number + 1,
+            first=self.head.seq + 1,
+            last=self.head.seq + len(self.leaves),
+            at=self.now,
+            root=merkle_root(self.leaves),
+            previous=self.head.digest,
+        )
+
+    def write(self, connection: Connection) -> Head:
+        """Insert everything; durable when the surrounding transaction commits."""
+        if not self.leaves:
+            return self.head
+        for table, rows in self.rows.items():
+            if table == "listings":
+                connection.execute(_upsert(connection.dialect.name), rows)
+            else:
+                connection.execute(_inserts[table], rows)
+        link = self.link()
+        digest = link.digest()
+        connection.execute(
+            _inserts["audit_links"],
+            {
+                "number": link.number,
+                "first": link.first,
+                "last": link.last,
+                "at": link.at,
+                "root": link.root,
+                "previous": link.previous,
+                "digest": digest,
+            },
+        )
+        return Head(link.number, link.last, digest)
+
+
+def _audit_row(item: Prepared, now: int) -> Row:
+    return {
+        "at": now,
+        "kind": item.kind,
+        "actor": item.actor,
+        "subject": item.subject,
+        "digest": item.digest,
+    }
+
+
+def begin_group(connection: Connection, units: Sequence[Sequence[Prepared]], now: int) -> Group:
+    """Start a group inside a write transaction: read the head and what the idempotency keys stand for."""
+    keys = _keys(units)
+    return Group(read_head(connection), now, _find(connection, keys) if keys else {})
+
+
+_inserts: dict[str, Any] = {name: table.insert().inline() for name, table in schema.metadata.tables.items()}
+
+
+def _make_upsert(insert: Any) -> Any:
+    table = schema.listings
+    statement = insert(table)
+    new = statement.excluded
+    still_open = sa.and_(table.c.open_action.is_not(None), new.open_action.is_not(None))
+    kept = {
+        # An edit does not send a waiting item to the end of the queue.
+        "opened_at": sa.case((still_open, table.c.opened_at), else_=new.opened_at),
+        "place": sa.case(
+            (still_open, new.place + (table.c.opened_at - new.opened_at) / float(QUEUE_DOUBLING_US)),
+            else_=new.place,
+        ),
+    }
+    plain = {
+        column.name: new[column.name]
+        for column in table.columns
+        if column.name not in {"marketplace", "listing_id", *kept}
+    }
+    return statement.on_conflict_do_update(
+        index_elements=[table.c.marketplace, table.c.listing_id],
+        set_={**plain, **kept},
+        # A late answer about an old revision does not overrule the newer one.
+        where=new.revision >= table.c.revision,
+    )
+
+
+_UPSERTS = {"sqlite": _make_upsert(sqlite.insert), "postgresql": _make_upsert(postgresql.insert)}
+
+
+def _upsert(dialect: str) -> Any:
+    return _UPSERTS[dialect]

@@ -1,0 +1,285 @@
+"""Group commit: many callers hand records in, one thread writes them, one fsync serves them all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.engine import Engine
+
+from serving.store import schema
+from serving.store.chain import START, Head
+from serving.store.engine import is_outage, unavailable, writing
+from serving.store.errors import BusyError, InvalidRecordError, StoreError, StoreUnavailableError
+from serving.store.group import Recorded, begin_group
+from serving.store.records import Prepared
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], int]
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 (UTC)."""
+    return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class WriterLimits:
+    """How much may wait and how much goes into one commit.
+
+    Attributes
+    ----------
+    waiting_records, waiting_bytes
+        Beyond either a new record is refused with `BusyError`.
+    group_records
+        Most records in one transaction.
+    first_retry_s, last_retry_s
+        Pause after the first failure; it doubles up to the last.
+    """
+
+    waiting_records: int = 10_000
+    waiting_bytes: int = 256 * 1024 * 1024
+    group_records: int = 1_000
+    first_retry_s: float = 0.1
+    last_retry_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WriterState:
+    """What the writer would say on a readiness page."""
+
+    up: bool
+    waiting: int
+    groups: int
+    records: int
+    failures: int
+    problem: str
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One caller's records: all or none."""
+
+    items: tuple[Prepared, ...]
+    future: Future[tuple[Recorded, ...]]
+    size: int
+
+
+class Writer:
+    """The one thread of a process that writes.
+
+    A future resolves only after the commit that holds its records returned, that is after fsync.
+
+    Parameters
+    ----------
+    engine
+        From `serving.store.engine.open_engine`.
+    limits
+        See `WriterLimits`.
+    clock
+        Microseconds since 1970 (UTC). It may jump: order comes from numbers given out under the writers' lock.
+    """
+
+    def __init__(self, engine: Engine, limits: WriterLimits | None = None, clock: Clock = wall_clock) -> None:
+        self._engine = engine
+        self._limits = limits or WriterLimits()
+        self._clock = clock
+        self._units: deque[_Unit] = deque()
+        self._waiting = 0
+        self._bytes = 0
+        self._condition = threading.Condition()
+        self._closing = False
+        self._problem: StoreUnavailableError | None = None
+        self._head = START
+        self._groups = self._records = self._failures = 0
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def head(self) -> Head:
+        """Last link that this writer committed."""
+        return self._head
+
+    def state(self) -> WriterState:
+        """What is waiting and whether the database takes records now."""
+        with self._condition:
+            problem = str(self._problem or "")
+            return WriterState(
+                not problem, self._waiting, self._groups, self._records, self._failures, problem
+            )
+
+    def submit(self, items: Sequence[Prepared]) -> Future[tuple[Recorded, ...]]:
+        """Hand records in, all or none of which will be written.
+
+        Returns
+        -------
+        Future
+            One `Recorded` per item, after fsync; or `StoreUnavailableError`, `ConflictError`,
+            `InvalidRecordError`.
+
+        Raises
+        ------
+        BusyError
+            When too much is waiting.
+        StoreUnavailableError
+            When the database is known to be down, or the writer was closed.
+        """
+        unit = _Unit(tuple(items), Future(), sum(item.size for item in items))
+        if not unit.items:
+            unit.future.set_result(())
+            return unit.future
+        limits = self._limits
+        with self._condition:
+            if self._closing:
+                raise StoreUnavailableError("got a record after the store was closed: open it again")
+            if self._problem is not None:
+                raise StoreUnavailableError(str(self._problem))
+            full = self._waiting + len(unit.items) > limits.waiting_records
+            if self._waiting and (full or self._bytes + unit.size > limits.waiting_bytes):
+                raise BusyError(self._waiting, limits.waiting_records, 1.0)
+            self._units.append(unit)
+            self._waiting += len(unit.items)
+            self._bytes += unit.size
+            self._condition.notify()
+        return unit.future
+
+    def close(self, timeout_s: float = 30.0) -> None:
+        """Write what is waiting and stop."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            units = self._take()
+            if units is None:
+                return
+            try:
+                self._write(units)
+            except Exception as error:  # the thread must outlive whatever a driver thinks of
+                _log.exception("store writer: a group failed in an unforeseen way")
+                self._fail(units, StoreUnavailableError(f"the writer failed ({type(error).__name__})"))
+            if self._problem is not None:
+                self._recover()
+
+    def _take(self) -> list[_Unit] | None:
+        """Wait for work; None when closed and done."""
+        with self._condition:
+            while not self._units:
+                if self._closing:
+                    return None
+                self._condition.wait()
+            units: list[_Unit] = []
+            records = 0
+            while self._units and (
+                not units or records + len(self._units[0].items) <= self._limits.group_records
+            ):
+                unit = self._units.popleft()
+                self._waiting -= len(unit.items)
+                self._bytes -= unit.size
+                # A caller that gave up before we began is not recorded: nobody was promised anything.
+                if unit.future.set_running_or_notify_cancel():
+                    units.append(unit)
+                    records += len(unit.items)
+            return units
+
+    def _write(self, units: list[_Unit]) -> None:
+        if not units:
+            return
+        try:
+            outcomes = self._commit(units)
+        except StoreUnavailableError as error:
+            self._down(units, error)
+        except (exc.SQLAlchemyError, StoreError) as error:
+            if len(units) == 1:
+                _log.warning("store writer: a record was refused (%s)", type(error).__name__)
+                units[0].future.set_exception(_refused(error))
+                return
+            for unit in units:  # one bad record must not take its neighbours down with it
+                self._write([unit])
+                if self._problem is not None:
+                    self._fail([rest for rest in units if not rest.future.done()], self._problem)
+                    return
+        else:
+            for unit, outcome in zip(units, outcomes, strict=True):
+                if isinstance(outcome, StoreError):
+                    unit.future.set_exception(outcome)
+                else:
+                    unit.future.set_result(outcome)
+
+    def _commit(self, units: list[_Unit]) -> list[tuple[Recorded, ...] | StoreError]:
+        outcomes: list[tuple[Recorded, ...] | StoreError] = []
+        with writing(self._engine) as connection:
+            group = begin_group(connection, [unit.items for unit in units], self._clock())
+            for unit in units:
+                try:
+                    outcomes.append(group.add(unit.items))
+                except StoreError as error:
+                    outcomes.append(error)
+            head = group.write(connection)
+        self._head = head
+        self._groups += 1
+        self._records += len(group.leaves)
+        return outcomes
+
+    def _down(self, units: list[_Unit], error: StoreUnavailableError) -> None:
+        with self._condition:
+            self._problem = error
+            self._failures += 1
+            waiting = list(self._units)
+            self._units.clear()
+            self._waiting = self._bytes = 0
+        _log.error("store writer: %s", error)
+        self._fail(units, error)
+        self._fail([unit for unit in waiting if unit.future.set_running_or_notify_cancel()], error)
+
+    def _fail(self, units: list[_Unit], error: StoreUnavailableError) -> None:
+        for unit in units:
+            if not unit.future.done():
+                unit.future.set_exception(StoreUnavailableError(str(error)))
+
+    def _recover(self) -> None:
+        """Try again with growing pauses until the database takes a write."""
+        pause = self._limits.first_retry_s
+        while True:
+            with self._condition:
+                if self._closing:
+                    return
+                self._condition.wait(pause)
+                if self._closing:
+                    return
+            try:
+                self._engine.dispose()
+                with writing(self._engine) as connection:
+                    probe = sa.update(schema.identity).values(probed_at=self._clock())
+                    connection.execute(probe)
+            except (exc.SQLAlchemyError, StoreError, OSError) as error:
+                pause = min(pause * 2, self._limits.last_retry_s)
+                with self._condition:
+                    self._failures += 1
+                    self._problem = error if isinstance(error, StoreUnavailableError) else unavailable(error)
+                continue
+            with self._condition:
+                self._problem = None
+            _log.warning("store writer: the database is back")
+            return
+
+
+def _refused(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    if is_outage(error):
+        return unavailable(error)
+    cause = getattr(error, "orig", None) or error
+    return InvalidRecordError(
+        f"the database refused the record ({type(cause).__name__}): an identifier is taken or a value cannot be stored"
+    )

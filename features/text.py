@@ -91,6 +91,17 @@ class NgramVocabulary:
             self._part(ngrams, index, columns, values)
         return np.array(columns, dtype=np.int32), np.array(values, dtype=np.float32)
 
+    def word_column(self, words: str) -> int | None:
+        """Return the column of a word or a pair of words, None where unknown."""
+        return self._word_index.get(words)
+
+    def columns_of(self, word: str) -> set[int]:
+        """Return the columns of a single word and of the character n-grams inside it."""
+        found = {self._char_index[ngram] for ngram in char_ngrams(word) if ngram in self._char_index}
+        if word in self._word_index:
+            found.add(self._word_index[word])
+        return found
+
     def _part(
         self, ngrams: Iterable[str], index: dict[str, int], columns: list[int], values: list[float]
     ) -> None:

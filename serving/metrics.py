@@ -1,0 +1,59 @@
+"""Counters of the service, labelled by route template and never by anything a client chose."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class Metrics:
+    """The service's counters in a registry of their own.
+
+    With several worker processes (BentoML sets the folder they share) the answer sums over all of them.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "listing_risk_requests",
+            "Requests by route template, method and status.",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "listing_risk_request_seconds",
+            "Time from the request's head to the last byte of the answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.decisions = Counter(
+            "listing_risk_decisions",
+            "Decisions by action and state.",
+            ["action", "state"],
+            registry=self.registry,
+        )
+        self.problems = Counter(
+            "listing_risk_problems", "Answers that are problems, by kind.", ["kind"], registry=self.registry
+        )
+        self.info = Gauge(
+            "listing_risk_info",
+            "What is loaded; always 1.",
+            ["model_version", "policy_version"],
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
+
+    def render(self) -> bytes:
+        """Return all counters in Prometheus' text format."""
+        if os.environ.get(_MULTIPROCESS):
+            shared = CollectorRegistry()
+            MultiProcessCollector(shared)
+            return generate_latest(shared)
+        return generate_latest(self.registry)

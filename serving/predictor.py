@@ -1,0 +1,318 @@
+"""From listings to decisions: score, weigh the risk, apply the policy, say why.
+
+The service and the batch use this same class, so that a listing gets the same decision either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+import numpy as np
+
+from features.risk import expected_harm, risk_level
+from features.schema import Listing
+from serving.decisions import Decision, Earlier, HazardScore, compare, field_digests, new_decision_id
+from serving.policy import RISK_LEVELS, MatchFact, PolicyFacts, RiskLevel, Verdict, evaluate, risk_rank
+from serving.policy_binding import OperatingPoints, bind
+from serving.policy_document import PolicyDocument, load_policy
+from serving.settings import STARTER, Settings, SettingsError
+from training.scores import BASES, PastResult, Phrase, Scores
+
+if TYPE_CHECKING:
+    from features.taxonomy import Taxonomy
+
+Explain = Literal["acted", "always", "never"]
+Clock = Callable[[], datetime]
+CertificateCheck = Callable[[Listing, str], frozenset[str]]
+MatchCheck = Callable[[Listing], tuple[MatchFact, ...]]
+
+_EXPLAINED_HAZARDS = 3
+
+
+class ManifestLike(Protocol):
+    """What serving reads of a bundle's manifest."""
+
+    @property
+    def operating_points(self) -> OperatingPoints:
+        """Name -> hazard code (or ``p_noncompliant``) -> probability."""
+        ...
+
+
+class Scorer(Protocol):
+    """A loaded bundle, as far as serving uses it."""
+
+    @property
+    def version(self) -> str:
+        """Name and hash of the bundle."""
+        ...
+
+    @property
+    def manifest(self) -> ManifestLike:
+        """What the bundle says of itself."""
+        ...
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The taxonomy it was trained with."""
+        ...
+
+    def score(self, listings: Sequence[Listing]) -> Scores:
+        """Score a block of listings."""
+        ...
+
+    def explain(self, listing: Listing, hazards: Sequence[str], limit: int = 5) -> tuple[Phrase, ...]:
+        """Return the phrases of the seller that moved these hazards most."""
+        ...
+
+    def nearest(self, listing: Listing, limit: int = 3) -> tuple[PastResult, ...]:
+        """Return the past results nearest to the listing."""
+        ...
+
+
+class ScoringError(RuntimeError):
+    """The bundle gave something that is no score; nothing may be decided on it."""
+
+
+def utc_now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def _no_findings(listing: Listing, group: str) -> frozenset[str]:
+    return frozenset()
+
+
+def _no_matches(listing: Listing) -> tuple[MatchFact, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is looked up beside the score: certificates against the register, the listing against the bank."""
+
+    certificates: CertificateCheck = _no_findings
+    matches: MatchCheck = _no_matches
+
+
+@dataclass(frozen=True, slots=True)
+class _Risk:
+    """Risk of a block of listings: injury (n, n_hazards), level (n, n_hazards), expected harm (n,)."""
+
+    injury: np.ndarray
+    level: np.ndarray
+    harm: np.ndarray
+
+
+class Predictor:
+    """Decides about listings with one bundle and one policy.
+
+    Parameters
+    ----------
+    bundle
+        Scores and explains.
+    policy
+        A policy file; it is bound to the bundle's operating points here.
+    clock
+        Gives the time of a decision, with a zone.
+    checks
+        Certificate and match look-ups; none by default.
+
+    Raises
+    ------
+    PolicyError
+        When the policy does not fit the bundle.
+    """
+
+    def __init__(
+        self, bundle: Scorer, policy: PolicyDocument, clock: Clock = utc_now, checks: Checks | None = None
+    ) -> None:
+        self.bundle = bundle
+        self.clock = clock
+        self.checks = checks or Checks()
+        self.taxonomy = bundle.taxonomy
+        self.policy = bind(policy, bundle.manifest.operating_points, self.taxonomy)
+        self._injury = {name: self.taxonomy.p_injury(name) for name in ("under_3", "under_14", "general")}
+        self._lines = _group_lines(self.taxonomy.groups)
+
+    def decide(
+        self,
+        listings: Sequence[Listing],
+        explain: Explain = "acted",
+        previous: Sequence[Earlier | None] | None = None,
+    ) -> list[Decision]:
+        """Decide about a block of listings, in their order.
+
+        Parameters
+        ----------
+        listings
+            Any number; one block is scored at once.
+        explain
+            ``acted`` gives reasons and past results for every action but ``allow``.
+        previous
+            Earlier decisions, one per listing or None, to compare an edited listing with.
+
+        Raises
+        ------
+        ScoringError
+            When the bundle's scores are not finite or do not fit the listings.
+        """
+        if not listings:
+            return []
+        scores = self.bundle.score(listings)
+        self._check(scores, len(listings))
+        risk = self._risk(scores, listings)
+        return [
+            self._decision(row, listing, scores, risk, explain, previous[row] if previous else None)
+            for row, listing in enumerate(listings)
+        ]
+
+    def _check(self, scores: Scores, n_listings: int) -> None:
+        expected = (n_listings, len(self.taxonomy.codes))
+        if scores.p.shape != expected or scores.p_noncompliant.shape != expected[:1]:
+            raise ScoringError(f"got scores of shape {scores.p.shape}, expected {expected}")
+        if not (np.isfinite(scores.p).all() and np.isfinite(scores.p_noncompliant).all()):
+            raise ScoringError("got a probability that is not finite; check the bundle")
+
+    def _risk(self, scores: Scores, listings: Sequence[Listing]) -> _Risk:
+        injury = scores.p * np.stack([self._injury[audience] for audience in scores.audiences])
+        exposure = np.array([max(listing.units_sold or 1, 1) for listing in listings], dtype=float)
+        return _Risk(
+            injury=injury,
+            level=risk_level(injury, self.taxonomy.severities),
+            harm=expected_harm(scores.p, self.taxonomy, scores.audiences, exposure),
+        )
+
+    def _decision(
+        self,
+        row: int,
+        listing: Listing,
+        scores: Scores,
+        risk: _Risk,
+        explain: Explain,
+        earlier: Earlier | None,
+    ) -> Decision:
+        hazards = self._hazards(row, scores, risk)
+        worst = RISK_LEVELS[max(risk_rank(score.risk_level) for score in hazards)]
+        facts = self._facts(row, listing, scores, hazards, worst, float(risk.harm[row]))
+        now = self.clock()
+        verdict = evaluate(self.policy, facts, now)
+        wanted = explain == "always" or (explain == "acted" and verdict.action != "allow")
+        fields = field_digests(listing)
+        return Decision(
+            decision_id=new_decision_id(now),
+            listing_id=listing.id,
+            revision=listing.revision,
+            action=verdict.action,
+            state=verdict.state,
+            held_until=verdict.held_until,
+            on_expiry=verdict.on_expiry,
+            p_noncompliant=facts.p_noncompliant,
+            hazards=hazards,
+            group=scores.groups[row],
+            audience=facts.audience,
+            language=facts.language,
+            risk_level=worst,
+            expected_harm=facts.expected_harm,
+            rules=verdict.fired,
+            reasons=self.bundle.explain(listing, _to_explain(verdict, hazards)) if wanted else (),
+            past_results=self.bundle.nearest(listing) if wanted else (),
+            fields=fields,
+            model_version=self.bundle.version,
+            policy_version=self.policy.version,
+            decided_at=now.astimezone(UTC),
+            previous=None if earlier is None else compare(earlier, fields),
+        )
+
+    def _hazards(self, row: int, scores: Scores, risk: _Risk) -> tuple[HazardScore, ...]:
+        columns = zip(
+            self.taxonomy.codes,
+            scores.p[row].tolist(),
+            scores.q[row].tolist(),
+            scores.basis[row].tolist(),
+            scores.base_rate.tolist(),
+            risk.injury[row].tolist(),
+            risk.level[row].tolist(),
+            strict=True,
+        )
+        return tuple(
+            HazardScore(code, p, None if q != q else q, BASES[basis], rate, injury, cast(RiskLevel, level))
+            for code, p, q, basis, rate, injury, level in columns
+        )
+
+    def _facts(
+        self,
+        row: int,
+        listing: Listing,
+        scores: Scores,
+        hazards: tuple[HazardScore, ...],
+        worst: RiskLevel,
+        harm: float,
+    ) -> PolicyFacts:
+        history = listing.seller.history if listing.seller else None
+        group = scores.groups[row]
+        return PolicyFacts(
+            p={score.hazard: score.p for score in hazards},
+            p_noncompliant=float(scores.p_noncompliant[row]),
+            risk_level=worst,
+            hazard_risk={score.hazard: score.risk_level for score in hazards},
+            basis={score.hazard: score.basis for score in hazards},
+            expected_harm=harm,
+            group_line=self._lines.get(group, (group,) if group else ()),
+            audience=scores.audiences[row],
+            language=scores.languages[row],
+            market=listing.market,
+            marketplace=listing.marketplace or "",
+            origin=listing.origin or "",
+            price=listing.price,
+            currency=listing.currency or "",
+            units_sold=listing.units_sold,
+            seller_strikes=history.strikes if history else None,
+            seller_failed=history.failed if history else None,
+            seller_removed=history.removed if history else None,
+            certificates=self.checks.certificates(listing, group),
+            matches=self.checks.matches(listing),
+        )
+
+
+def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
+    """Load the bundle and the policy that the settings name.
+
+    Raises
+    ------
+    SettingsError
+        When there is no bundle at the path.
+    PolicyError
+        When the policy cannot be used with the bundle.
+    """
+    from training.bundle import Bundle
+
+    policy = load_policy(settings.policy)
+    path = settings.bundle or STARTER
+    if not path.is_dir():
+        raise SettingsError(f"LISTING_RISK_BUNDLE: got {str(path)!r}, expected the folder of a bundle")
+    return Predictor(Bundle.load(path), policy, clock)
+
+
+def _group_lines(groups: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """Return each group followed by its parents; a circle ends where it closes."""
+    lines: dict[str, tuple[str, ...]] = {}
+    for code in groups:
+        line: list[str] = []
+        step: str | None = code
+        while step and step in groups and step not in line:
+            line.append(step)
+            step = getattr(groups[step], "parent", None)
+        lines[code] = tuple(line)
+    return lines
+
+
+def _to_explain(verdict: Verdict, hazards: tuple[HazardScore, ...]) -> tuple[str, ...]:
+    """Return the hazards rules fired on, or the likeliest ones when rules looked at other things."""
+    fired = {cause.hazard for rule in verdict.fired for cause in rule.causes if cause.hazard}
+    ranked = sorted(hazards, key=lambda score: -score.p)
+    if fired:
+        ranked = [score for score in ranked if score.hazard in fired]
+    return tuple(score.hazard for score in ranked[:_EXPLAINED_HAZARDS])

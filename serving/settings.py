@@ -1,0 +1,147 @@
+"""Settings of the service, read from an environment that is handed in, never at import."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+PREFIX = "LISTING_RISK_"
+STARTER = Path(__file__).with_name("starter")
+"""The bundle that travels with the package."""
+
+Log = Literal["json", "off"]
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask of the service.
+
+    Attributes
+    ----------
+    body, body_many
+        Largest body of ``/v1/score`` and ``/v1/score-many``, in bytes.
+    listings
+        Most listings in one ``/v1/score-many``.
+    waiting, waiting_many
+        Most requests of each kind inside the service at once; the next one is answered 429.
+    body_seconds
+        Time a body has to arrive in.
+    """
+
+    body: int = 1_000_000
+    body_many: int = 16_000_000
+    listings: int = 256
+    waiting: int = 64
+    waiting_many: int = 4
+    body_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the service listens and what it loads.
+
+    ``bundle`` and ``policy`` None mean the starter bundle and the default policy. ``threads`` score blocks of
+    listings and write records beside the event loop.
+    """
+
+    bundle: Path | None = None
+    policy: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 3000
+    threads: int = 2
+    log: Log = "json"
+    limits: Limits = field(default_factory=Limits)
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message has every wrong one."""
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables named ``LISTING_RISK_*``.
+
+    Parameters
+    ----------
+    environ
+        Usually ``os.environ``.
+
+    Raises
+    ------
+    SettingsError
+        Naming every variable that is wrong, what was got and what is expected.
+    """
+    reader = _Reader(environ)
+    usual, limits = Settings(), Limits()
+    settings = Settings(
+        bundle=reader.read("BUNDLE", None, Path, "a folder"),
+        policy=reader.read("POLICY", None, Path, "a file"),
+        host=reader.read("HOST", usual.host, _address, "an IP address such as 127.0.0.1"),
+        port=reader.read("PORT", usual.port, _within(1, 65_535), "a number from 1 to 65535"),
+        threads=reader.read("THREADS", usual.threads, _within(1, 64), "a number from 1 to 64"),
+        log=reader.read("LOG", usual.log, _log, f"one of {', '.join(get_args(Log))}"),
+        limits=Limits(
+            body=reader.count("BODY_BYTES", limits.body),
+            body_many=reader.count("BODY_BYTES_MANY", limits.body_many),
+            listings=reader.count("LISTINGS", limits.listings),
+            waiting=reader.count("WAITING", limits.waiting),
+            waiting_many=reader.count("WAITING_MANY", limits.waiting_many),
+            body_seconds=reader.read("BODY_SECONDS", limits.body_seconds, _seconds, "seconds, up to 600"),
+        ),
+    )
+    if reader.problems:
+        raise SettingsError("; ".join(reader.problems))
+    return settings
+
+
+class _Reader:
+    """Reads variables one by one and keeps every problem."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def read(self, name: str, usual: _Value, parse: Callable[[str], _Value], expected: str) -> _Value:
+        text = self.environ.get(PREFIX + name, "").strip()
+        if not text:
+            return usual
+        try:
+            return parse(text)
+        except ValueError:
+            self.problems.append(f"{PREFIX}{name}: got {text!r}, expected {expected}")
+            return usual
+
+    def count(self, name: str, usual: int) -> int:
+        return self.read(name, usual, _within(1, 1_000_000_000), "a whole number of at least 1")
+
+
+def _within(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 600:
+        raise ValueError(text)
+    return value
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
+def _log(text: str) -> Log:
+    for known in get_args(Log):
+        if text == known:
+            return known
+    raise ValueError(text)

@@ -1,0 +1,408 @@
+"""The hazards, what they are called, how bad they are and what the law says of them: all read from data files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.hazard_words import Crosswalk, HazardReading, HazardWords, fold
+from features.hazards import (
+    Hazard,
+    Injury,
+    Laboratory,
+    RiskMatrix,
+    build_crosswalk,
+    build_hazard,
+    build_laboratories,
+    build_matrix,
+    build_terms,
+    frozen,
+)
+from features.limits import Limit, applicable, read_limits
+from features.taxonomy_file import AUDIENCES, LaboratoriesFile, TaxonomyError, TaxonomyFile, read_yaml
+
+if TYPE_CHECKING:
+    from features.groups import ProductGroup
+
+__all__ = [
+    "AUDIENCES",
+    "Hazard",
+    "HazardReading",
+    "Injury",
+    "Laboratory",
+    "Limit",
+    "RiskMatrix",
+    "Taxonomy",
+    "TaxonomyError",
+    "UnknownGroupError",
+    "UnknownHazardError",
+    "UnknownTermError",
+    "load_taxonomy",
+]
+
+_PACKAGED = Path(__file__).resolve().parent
+_SCRIPT_OF_SCHEME = {"korean": "ko", "english": "en", "chinese": "zh"}
+
+
+class _UnknownError(KeyError):
+    """A key that is not there; reads as a sentence, unlike a bare `KeyError`."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UnknownHazardError(_UnknownError):
+    """A hazard code that the taxonomy does not hold."""
+
+
+class UnknownTermError(_UnknownError):
+    """A term that a crosswalk does not hold, or a scheme that does not exist."""
+
+
+class UnknownGroupError(_UnknownError):
+    """A product group code that does not exist."""
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """All hazards in column order with everything known of them. Made by `load_taxonomy`.
+
+    Attributes
+    ----------
+    hazards
+        In the order of the file, which is the column order everywhere.
+    laboratories
+        By code.
+    crosswalks
+        By scheme: ``cpsc``, ``safety_gate``, ``korean``, ``english``, ``chinese``.
+    verdict_terms, ordinary_words
+        Words per language: those that say an authority has spoken, and those that only look like a hazard's name.
+    risk_matrix
+        The table of the EU guideline.
+    harm_weights
+        Weight of an injury of severity 1 to 4.
+    all_limits
+        Every row of ``limits.csv``, in force or not.
+    """
+
+    hazards: tuple[Hazard, ...]
+    laboratories: Mapping[str, Laboratory]
+    crosswalks: Mapping[str, Crosswalk]
+    verdict_terms: Mapping[str, tuple[str, ...]]
+    ordinary_words: Mapping[str, tuple[str, ...]]
+    risk_matrix: RiskMatrix
+    harm_weights: tuple[float, ...]
+    all_limits: tuple[Limit, ...]
+    _scopes: Mapping[str, tuple[frozenset[str], Mapping[str, frozenset[str]]]]
+    _units: Mapping[str, tuple[str, float]]
+    _folder: Path | None
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """Hazard codes in column order."""
+        return tuple(hazard.code for hazard in self.hazards)
+
+    @cached_property
+    def _positions(self) -> Mapping[str, int]:
+        return {code: position for position, code in enumerate(self.codes)}
+
+    @cached_property
+    def laboratory_mask(self) -> np.ndarray:
+        """Shape (n_hazards,), bool: False for hazards that policy and not a laboratory decides."""
+        return frozen(np.array([not hazard.policy for hazard in self.hazards]))
+
+    @cached_property
+    def severities(self) -> np.ndarray:
+        """Shape (n_hazards,), int64: 1 to 4."""
+        return frozen(np.array([hazard.severity for hazard in self.hazards]))
+
+    @cached_property
+    def _p_injury(self) -> Mapping[str, np.ndarray]:
+        return {
+            audience: frozen(np.array([hazard.injury[audience].probability for hazard in self.hazards]))
+            for audience in AUDIENCES
+        }
+
+    @cached_property
+    def groups(self) -> Mapping[str, ProductGroup]:
+        """Product groups by code; read on first use."""
+        from features.groups import load_groups
+
+        return load_groups(self._folder)
+
+    @cached_property
+    def mask_terms(self) -> Mapping[str, tuple[str, ...]]:
+        """Per language every word to hide from a name view, hazard names and verdicts, longest first."""
+        return {
+            language: tuple(
+                sorted(
+                    {term for hazard in self.hazards for term in hazard.mask_terms[language]}
+                    | set(self.verdict_terms[language]),
+                    key=lambda term: (-len(term), term),
+                )
+            )
+            for language in ("ko", "en", "zh")
+        }
+
+    def index(self, code: str) -> int:
+        """Column of a hazard.
+
+        Raises
+        ------
+        UnknownHazardError
+            When the code does not exist.
+        """
+        try:
+            return self._positions[code]
+        except KeyError:
+            raise UnknownHazardError(
+                f"got hazard {code!r}, expected one of {', '.join(self.codes)}"
+            ) from None
+
+    def hazard(self, code: str) -> Hazard:
+        """The hazard of a code; raises `UnknownHazardError`."""
+        return self.hazards[self.index(code)]
+
+    def p_injury(self, audience: str) -> np.ndarray:
+        """P(injury | non-compliant) for an audience.
+
+        Parameters
+        ----------
+        audience
+            ``under_3``, ``under_14`` or ``general``.
+
+        Returns
+        -------
+        ndarray of shape (n_hazards,), float64, read-only
+
+        Raises
+        ------
+        ValueError
+            When there is no such audience.
+        """
+        try:
+            return self._p_injury[audience]
+        except KeyError:
+            raise ValueError(f"got audience {audience!r}, expected one of {', '.join(AUDIENCES)}") from None
+
+    def crosswalk(self, scheme: str, term: str) -> frozenset[str]:
+        """Hazards that a term of another scheme asserts.
+
+        Parameters
+        ----------
+        scheme
+            ``cpsc``, ``safety_gate``, ``korean``, ``english`` or ``chinese``.
+        term
+            One term; case, underscores and blanks make no difference.
+
+        Returns
+        -------
+        frozenset of str
+            Empty when the term is known but names no hazard.
+
+        Raises
+        ------
+        UnknownTermError
+            When the scheme or the term is not known.
+        """
+        names = self._scheme(scheme).names
+        try:
+            return names[fold(term)]
+        except KeyError:
+            raise UnknownTermError(
+                f"got {scheme} term {term[:80]!r}, expected one of {len(names)} known ones; add it to taxonomy.yaml"
+            ) from None
+
+    def possible(self, scheme: str, term: str) -> frozenset[str]:
+        """Hazards a term may mean besides those it asserts: unknown cells, never absent ones.
+
+        Raises `UnknownTermError` like `crosswalk`.
+        """
+        self.crosswalk(scheme, term)
+        return self._scheme(scheme).possible.get(fold(term), frozenset())
+
+    def named_in(self, text: str) -> HazardReading:
+        """Hazards that an authority's sentence names, in Korean, English or Chinese; see `HazardReading`."""
+        return self._words.read(text)
+
+    def limits(
+        self, hazard: str, group: str, jurisdiction: str, on: date, audience: str = "general"
+    ) -> tuple[Limit, ...]:
+        """Limits in force for goods of a group.
+
+        Parameters
+        ----------
+        hazard
+            Hazard code.
+        group
+            Product group code; its parents count too. "" for a product of no known group.
+        jurisdiction
+            ``KR``, ``EU``, ``US``; a part such as ``US-NY`` brings its whole (``US``) with it.
+        on
+            The day.
+        audience
+            A child audience brings the general law on children's products, whatever the group. A children's group
+            brings it whatever the audience: "14 and over" on a toy is a known way round the law.
+
+        Returns
+        -------
+        tuple of Limit
+            Possibly several: materials and parts differ (``Limit.scope``). Empty when no limit is known.
+
+        Raises
+        ------
+        UnknownHazardError, UnknownGroupError, ValueError
+            For a hazard, a group or an audience that does not exist.
+        """
+        self.index(hazard)
+        self.p_injury(audience)
+        groups = self._line(group)
+        places = {jurisdiction, jurisdiction.partition("-")[0]}
+        candidates = [limit for place in sorted(places) for limit in self._limits.get((place, hazard), ())]
+        return applicable(candidates, groups, on, audience, self._scopes_of(groups, jurisdiction, audience))
+
+    def tested_hazards(
+        self, group: str, jurisdiction: str, on: date, audience: str = "general"
+    ) -> frozenset[str]:
+        """Hazards for which the law sets a requirement on goods of a group; parameters as in `limits`."""
+        return frozenset(code for code in self.codes if self.limits(code, group, jurisdiction, on, audience))
+
+    def complies(self, limit: Limit, value: float, unit: str) -> bool | None:
+        """Whether a measured value complies with a limit, units converted.
+
+        Parameters
+        ----------
+        limit
+            From `limits`.
+        value
+            In ``unit``.
+        unit
+            As laboratories write it: ``ppm``, ``mg/kg``, ``% w/w``...
+
+        Returns
+        -------
+        bool or None
+            None when the units measure different things or the limit is no number.
+        """
+        measured, wanted = self._units.get(_unit(unit)), self._units.get(_unit(limit.unit))
+        if measured is None or wanted is None or measured[0] != wanted[0]:
+            return None
+        return limit.met_by(value if measured[1] == wanted[1] else value * measured[1] / wanted[1])
+
+    def _scheme(self, scheme: str) -> Crosswalk:
+        try:
+            return self.crosswalks[scheme]
+        except KeyError:
+            raise UnknownTermError(
+                f"got scheme {scheme!r}, expected one of {', '.join(self.crosswalks)}"
+            ) from None
+
+    @cached_property
+    def _words(self) -> HazardWords:
+        schemes = {
+            script: self.crosswalks[name]
+            for name, script in _SCRIPT_OF_SCHEME.items()
+            if name in self.crosswalks
+        }
+        return HazardWords(schemes, [word for words in self.ordinary_words.values() for word in words])
+
+    @cached_property
+    def _limits(self) -> Mapping[tuple[str, str], Sequence[Limit]]:
+        index: dict[tuple[str, str], list[Limit]] = {}
+        for limit in self.all_limits:
+            index.setdefault((limit.jurisdiction, limit.hazard), []).append(limit)
+        return index
+
+    def _line(self, group: str) -> tuple[str, ...]:
+        """The group and all above it."""
+        line: list[str] = []
+        while group and group not in line:
+            try:
+                parent = self.groups[group].parent
+            except KeyError:
+                raise UnknownGroupError(
+                    f"got product group {group!r}, expected a code of product_groups.yaml"
+                ) from None
+            line.append(group)
+            group = parent or ""
+        return tuple(line)
+
+    def _scopes_of(self, groups: Sequence[str], jurisdiction: str, audience: str) -> tuple[str, ...]:
+        country = jurisdiction.partition("-")[0]
+        return tuple(
+            scope
+            for scope, (audiences, excluded) in self._scopes.items()
+            if audience in audiences and excluded.get(country, frozenset()).isdisjoint(groups)
+        )
+
+
+def load_taxonomy(folder: Path | None = None) -> Taxonomy:
+    """Read the taxonomy.
+
+    Parameters
+    ----------
+    folder
+        Files here win over those of the package, one by one: a folder with nothing but ``laboratories.yaml`` changes
+        the laboratories only. None for the package's own, which are read once.
+
+    Returns
+    -------
+    Taxonomy
+
+    Raises
+    ------
+    TaxonomyError
+        Naming the file and the entry that is wrong.
+    """
+    return _packaged() if folder is None else _load(Path(folder))
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> Taxonomy:
+    return _load(None)
+
+
+def _load(folder: Path | None) -> Taxonomy:
+    def find(name: str) -> Path:
+        own = folder / name if folder else None
+        return own if own and own.exists() else _PACKAGED / name
+
+    if folder is not None and not folder.is_dir():
+        raise TaxonomyError(f"got folder {folder}, expected one that exists")
+    form = read_yaml(find("taxonomy.yaml"), TaxonomyFile)
+    laboratories = build_laboratories(
+        read_yaml(find("laboratories.yaml"), LaboratoriesFile), form, find("laboratories.yaml")
+    )
+    return Taxonomy(
+        hazards=tuple(build_hazard(code, entry, form, laboratories) for code, entry in form.hazards.items()),
+        laboratories=MappingProxyType(laboratories),
+        crosswalks=MappingProxyType(
+            {name: build_crosswalk(name, entry) for name, entry in form.crosswalks.items()}
+        ),
+        verdict_terms=build_terms(form.verdict_terms),
+        ordinary_words=build_terms(form.ordinary_words),
+        risk_matrix=build_matrix(form.risk_matrix),
+        harm_weights=tuple(form.harm_weights),
+        all_limits=read_limits(find("limits.csv"), form.hazards),
+        _scopes={
+            name: (frozenset(scope.audiences), {k: frozenset(v) for k, v in scope.excluded_groups.items()})
+            for name, scope in form.scopes.items()
+        },
+        _units={
+            _unit(unit): (family, factor)
+            for family, units in form.units.items()
+            for unit, factor in units.items()
+        },
+        _folder=folder,
+    )
+
+
+def _unit(unit: str) -> str:
+    return "".join(unit.casefold().split())

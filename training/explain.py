@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,9 +57,16 @@ class Explainer:
 
 
 def word_weights(
-    text: str, vocabulary: NgramVocabulary, direction: np.ndarray
+    text: str, vocabulary: NgramVocabulary, gain: Mapping[int, float]
 ) -> dict[tuple[int, int], float]:
     """Share each n-gram's contribution among the words that it stands in.
+
+    Parameters
+    ----------
+    text, vocabulary
+        The view and the n-grams known of it.
+    gain
+        Column of the vocabulary to what it adds to the log-odds.
 
     Returns
     -------

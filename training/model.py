@@ -49,7 +49,7 @@ def design_matrix(vocabulary: NgramVocabulary, texts: Sequence[str], embeddings:
     return hstack([ngrams, csr_matrix(embeddings)]).tocsr()
 
 
-def _binary_heads(
+def fit_binary_heads(
     X: csr_matrix, Y: np.ndarray, known: np.ndarray, weight: np.ndarray, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit one logistic regression a column on its known rows; a column of one value gives its smoothed log-odds."""
@@ -149,7 +149,7 @@ def fit_hazard_type(data: TypeData, n_kinds: int, settings: HeadSettings) -> Haz
     vocabulary = NgramVocabulary.fit(data.texts, min_documents=settings.min_documents)
     X = design_matrix(vocabulary, data.texts, data.embeddings)
     weight = recency_weight(data.years, settings.half_life_years)
-    hazard_w, hazard_b = _binary_heads(X, data.Y, data.known, np.ones(len(data.texts)), settings.strength)
+    hazard_w, hazard_b = fit_binary_heads(X, data.Y, data.known, np.ones(len(data.texts)), settings.strength)
     kind_w, kind_b = _kind_heads(X, data.kinds, n_kinds, settings.kind_strength)
     weights = np.hstack([hazard_w, kind_w])
     cut = len(vocabulary)

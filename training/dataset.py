@@ -1,0 +1,127 @@
+"""What was known on a day: records read from sources, labelled, cut off, and named by a hash of their content."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from features.taxonomy import Taxonomy
+from training.config import Config
+from training.labels import Cut, LabelMatrix, from_laboratory, from_recalls
+from training.manifest import file_hash
+from training.rates import GroupCount
+from training.records import InspectionRound, LabResult, Recall, Reject
+from training.sources import SOURCES
+
+
+class DataError(ValueError):
+    """Data that a configuration names and that is not there or not usable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A snapshot of past results.
+
+    Attributes
+    ----------
+    recalls, lab
+        Label matrices of the two item-level kinds.
+    rounds
+        Leaf rows of inspection rounds, by product group.
+    files
+        Source path -> SHA-256.
+    left_out
+        Reason -> count, over everything that was read and gives no label.
+    """
+
+    recalls: LabelMatrix
+    lab: LabelMatrix
+    rounds: tuple[GroupCount, ...]
+    files: Mapping[str, str]
+    left_out: Mapping[str, int]
+
+
+def _known_by(day: date | None, as_of: date | None) -> bool:
+    return as_of is None or (day is not None and day <= as_of)
+
+
+def load_dataset(
+    config: Config, folder: Path, taxonomy: Taxonomy, *, advance: Callable[[str], None] = lambda _: None
+) -> Dataset:
+    """Read every source of a configuration.
+
+    Parameters
+    ----------
+    folder
+        Paths of the configuration are below it.
+    advance
+        Called with the name of each file when it has been read.
+
+    Raises
+    ------
+    DataError
+        When a reader or a file does not exist.
+    """
+    recalls: list[Recall] = []
+    results: list[LabResult] = []
+    rounds: list[InspectionRound] = []
+    left_out: Counter[str] = Counter()
+    files: dict[str, str] = {}
+    for ref in config.sources:
+        source, path = SOURCES.get(ref.reader), folder / ref.path
+        if source is None:
+            raise DataError(f"Got reader {ref.reader!r}; expected one of {', '.join(sorted(SOURCES))}.")
+        if not path.is_file():
+            raise DataError(
+                f"The source file {ref.path!r} is not in {folder}; check --data or the configuration."
+            )
+        files[ref.path] = file_hash(path)
+        for record in source.read(path):
+            if isinstance(record, Reject):
+                left_out[f"{record.source}: {record.reason}"] += 1
+            elif not _known_by(record.date, config.as_of):
+                left_out[f"{record.source}: not known on {config.as_of}"] += 1
+            elif isinstance(record, Recall):
+                recalls.append(record)
+            elif isinstance(record, LabResult):
+                results.append(record)
+            elif record.leaf:
+                rounds.append(record)
+            else:
+                left_out[f"{record.source}: repeats other rows of its round"] += 1
+        advance(ref.path)
+    cuts = {code: Cut(cut.value, cut.unit, cut.basis) for code, cut in config.cuts.items()}
+    lab, unlabelled = from_laboratory(results, taxonomy, cuts)
+    left_out.update(unlabelled)
+    return Dataset(
+        from_recalls(recalls, taxonomy), lab, _counts(rounds, taxonomy, left_out), files, dict(left_out)
+    )
+
+
+def _counts(
+    rounds: list[InspectionRound], taxonomy: Taxonomy, left_out: Counter[str]
+) -> tuple[GroupCount, ...]:
+    """Name each round's product group; a group that the taxonomy does not know is counted as left out."""
+    names = {
+        name.casefold(): code for code, group in taxonomy.groups.items() for name in group.inspection_names
+    }
+    counts: list[GroupCount] = []
+    for row in rounds:
+        code = names.get(row.group_name.casefold()) or names.get(row.group_name_ko.casefold())
+        if code is None:
+            left_out[f"inspection group {row.group_name!r} is not in the taxonomy"] += 1
+        else:
+            counts.append(GroupCount(code, row.n_tested, row.n_failed))
+    return tuple(counts)
+
+
+def decimal_years(labels: LabelMatrix) -> np.ndarray:
+    """Return the time of each item in years, NaN where undated; shape (n,)."""
+    return np.array(
+        [np.nan if day is None else day.year + (day.timetuple().tm_yday - 1) / 366 for day in labels.dates]
+    )

@@ -1,0 +1,140 @@
+"""The audit's view of the store: everything that is chained, in order, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from serving.store import schema
+from serving.store.chain import Head, Link
+from serving.store.engine import reading
+from serving.store.group import read_head
+from serving.store.records import KINDS
+from serving.store.store import Store
+
+WINDOW = 4_000
+
+_CONTENT = {kind: schema.metadata.tables[table] for table, kind in KINDS.items()}
+_ROWS = schema.audit_rows
+
+
+def _between(table: sa.Table, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    seq = table.c.seq
+    chosen = columns or tuple(table.columns)
+    return (
+        sa.select(*chosen)
+        .where(seq.between(sa.bindparam("first"), sa.bindparam("last")))
+        .order_by(*table.primary_key.columns)
+    )
+
+
+_AUDIT = _between(_ROWS)
+_CONTENTS = {kind: _between(table) for kind, table in _CONTENT.items()}
+_INPUTS = _between(schema.inputs)
+_IMAGES = _between(schema.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows with sequence numbers ``first`` to ``last``, as tuples in the order of the tables' columns.
+
+    ``contents`` are the audited rows by kind; ``inputs`` and ``images`` the erasable parts of decisions.
+    """
+
+    first: int
+    last: int
+    rows: Sequence[Any]
+    contents: dict[str, Sequence[Any]]
+    inputs: Sequence[Any]
+    images: Sequence[Any]
+
+
+class Scan:
+    """One consistent view of a store for the audit."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def head(self) -> Head:
+        """Where the chain ends."""
+        return read_head(self._connection)
+
+    def store_id(self) -> str:
+        """The store's own name."""
+        return self._connection.execute(sa.select(schema.identity.c.store_id)).scalar_one()
+
+    def last_seq(self) -> int:
+        """Largest sequence number in any audited table, chained or not."""
+        tables = (_ROWS, schema.inputs, *_CONTENT.values())
+        found = [self._connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() for table in tables]
+        return max((seq for seq in found if seq is not None), default=0)
+
+    def first_seq(self) -> int:
+        """Smallest sequence number in any audited table."""
+        tables = (_ROWS, schema.inputs, *_CONTENT.values())
+        found = [self._connection.execute(sa.select(sa.func.min(table.c.seq))).scalar() for table in tables]
+        return min((seq for seq in found if seq is not None), default=1)
+
+    def links(self) -> Iterator[tuple[Link, bytes]]:
+        """Every link with the digest that is stored beside it, in order of number."""
+        table = schema.audit_links
+        result = self._connection.execute(
+            sa.select(table).order_by(table.c.number), execution_options={"yield_per": 5_000}
+        )
+        for number, first, last, at, root, previous, digest in result:
+            yield Link(number, first, last, at, bytes(root), bytes(previous)), bytes(digest)
+
+    def windows(self, first: int, last: int) -> Iterator[Window]:
+        """Everything from ``first`` to ``last``, a few thousand rows at a time."""
+        for start in range(first, last + 1, WINDOW):
+            span = {"first": start, "last": min(start + WINDOW - 1, last)}
+            yield Window(
+                start,
+                span["last"],
+                self._all(_AUDIT, span),
+                {kind: self._all(statement, span) for kind, statement in _CONTENTS.items()},
+                self._all(_INPUTS, span),
+                self._all(_IMAGES, span),
+            )
+
+    def _all(self, statement: sa.Select[Any], span: dict[str, int]) -> Sequence[Any]:
+        return self._connection.execute(statement, span).all()
+
+    def stale_listings(self) -> list[tuple[int, str, str]]:
+        """Listings whose state is not what their last decision says: ``(seq, marketplace, listing)``."""
+        q, d = schema.listings, schema.decisions
+        differs = sa.or_(
+            d.c.seq.is_(None),
+            d.c.state != q.c.state,
+            d.c.revision != q.c.revision,
+            sa.func.coalesce(d.c.held_until, -1) != sa.func.coalesce(q.c.held_until, -1),
+        )
+        same = sa.and_(
+            d.c.seq == q.c.decision_seq,
+            d.c.marketplace == q.c.marketplace,
+            d.c.listing_id == q.c.listing_id,
+        )
+        wrong = sa.select(q.c.decision_seq, q.c.marketplace, q.c.listing_id).outerjoin(d, same).where(differs)
+        later = sa.select(q.c.decision_seq, q.c.marketplace, q.c.listing_id).join(
+            d,
+            sa.and_(
+                d.c.marketplace == q.c.marketplace,
+                d.c.listing_id == q.c.listing_id,
+                d.c.seq > q.c.decision_seq,
+                d.c.revision >= q.c.revision,
+            ),
+        )
+        found = [*self._connection.execute(wrong), *self._connection.execute(later)]
+        return [(row[0], row[1], row[2]) for row in found]
+
+
+@contextmanager
+def scanning(store: Store) -> Iterator[Scan]:
+    """Open one consistent view of the store; writers go on meanwhile."""
+    with reading(store.engine) as connection:
+        yield Scan(connection)

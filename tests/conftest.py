@@ -17,3 +17,11 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("real data not present: set LISTING_RISK_DATA to the folder that holds it")
     return Path(folder)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests run on machines with other work: examples are bounded in number, never in time."""
+    from hypothesis import settings
+
+    settings.register_profile("quiet", deadline=None, print_blob=True)
+    settings.load_profile("quiet")

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from features.schema import ListingError, parse_listing
-from serving.decisions import Earlier
-from serving.policy_document import PolicyDocument
-from serving.predictor import Checks, Predictor, Scorer
 from serving.store.decided import full_json
 from serving.store.decisions import StoredDecision
 from serving.store.errors import NotFoundError
 from serving.store.store import Store
 
-LoadBundle = Callable[[str], Scorer]
-LoadPolicy = Callable[[str], PolicyDocument]
+if TYPE_CHECKING:
+    from serving.decisions import Earlier
+    from serving.policy_document import PolicyDocument
+    from serving.predictor import Checks, Scorer
+
+    LoadBundle = Callable[[str], Scorer]
+    LoadPolicy = Callable[[str], PolicyDocument]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ def replay(
     NotFoundError
         When there is no such decision.
     """
+    # Only a replay needs what decides; verifying must work without it.
+    from features.schema import ListingError, parse_listing
+    from serving.predictor import Predictor
+
     stored = store.decision(decision_id)
     if stored.listing is None:
         when = stored.erased_at.isoformat() if stored.erased_at else "an unknown time"
@@ -116,6 +121,8 @@ def _compare(stored: Mapping[str, Any], recomputed: Mapping[str, Any]) -> tuple[
 
 def _previous(store: Store, stored: StoredDecision) -> Earlier | None:
     """The earlier decision that this one was compared with."""
+    from serving.decisions import Earlier
+
     compared = stored.body.get("previous")
     if not compared:
         return None

@@ -27,7 +27,8 @@ from serving.store.records import (
     Picture,
     PolicyRecord,
 )
-from serving.store.store import Store, StoreSink
+from serving.store.sink import StoreSink
+from serving.store.store import Store
 from serving.store.writer import WriterLimits, WriterState
 
 __all__ = [

@@ -5,13 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from features.schema import Listing
-from serving.decisions import Decision
 from serving.store.decisions import StoredDecision
 from serving.store.records import DecisionRecord, OutboxEvent, Picture
 from training.scores import BASES
+
+if TYPE_CHECKING:  # the audit reads stored decisions without loading what makes them
+    from features.schema import Listing
+    from serving.decisions import Decision
 
 # What quotes the seller or lets a guess about the text be tested is erased with the text.
 _ERASED = ("reasons", "fields")

@@ -107,9 +107,28 @@ def read_decision(connection: Connection, decision_id: str) -> StoredDecision:
     ------
     NotFoundError
     """
+    row = connection.execute(_decision().where(schema.decisions.c.id == decision_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(f"no decision {decision_id[:80]!r} is stored: check the identifier")
+    return _stored(row)
+
+
+def read_latest(connection: Connection, marketplace: str, listing_id: str) -> StoredDecision | None:
+    """Read the decision in force for a listing, None when there is none yet."""
+    q = schema.listings
+    statement = (
+        _decision()
+        .join(q, q.c.decision_seq == schema.decisions.c.seq)
+        .where(q.c.marketplace == marketplace, q.c.listing_id == listing_id)
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else _stored(row)
+
+
+def _decision() -> sa.Select[Any]:
     d, i, a = schema.decisions, schema.inputs, schema.audit_rows
     erasure = a.alias("erasure")
-    statement = (
+    return (
         sa.select(
             *d.columns,
             i.c.payload,
@@ -120,12 +139,7 @@ def read_decision(connection: Connection, decision_id: str) -> StoredDecision:
         .join(i, i.c.seq == d.c.seq)
         .join(a, a.c.seq == d.c.seq)
         .outerjoin(erasure, erasure.c.seq == i.c.erased_by)
-        .where(d.c.id == decision_id)
     )
-    row = connection.execute(statement).mappings().one_or_none()
-    if row is None:
-        raise NotFoundError(f"no decision {decision_id[:80]!r} is stored: check the identifier")
-    return _stored(row)
 
 
 def _stored(row: Mapping[Any, Any]) -> StoredDecision:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Sequence
 from types import TracebackType
@@ -152,6 +151,16 @@ class Store:
         with reading(self.engine) as connection:
             return reads.read_decision(connection, decision_id)
 
+    def latest(self, marketplace: str, listing_id: str) -> reads.StoredDecision | None:
+        """Read the decision in force for a listing, None when there is none yet.
+
+        Raises
+        ------
+        StoreUnavailableError
+        """
+        with reading(self.engine) as connection:
+            return reads.read_latest(connection, marketplace, listing_id)
+
     def queue_page(
         self,
         *,
@@ -172,30 +181,3 @@ class Store:
         """The store's own name, which its checkpoints carry."""
         with reading(self.engine) as connection:
             return connection.execute(sa.select(schema.identity.c.store_id)).scalar_one()
-
-
-class StoreSink:
-    """The service's door to the store: an answer may leave once `record` returned."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def record(self, decisions: Sequence[DecisionRecord]) -> tuple[Recorded, ...]:
-        """Write decisions, all or none, without blocking the event loop; returns after fsync.
-
-        Raises
-        ------
-        BusyError
-            Answer 429 with ``retry_after_s``.
-        ConflictError
-            Answer 409.
-        InvalidRecordError
-            Answer 422.
-        StoreUnavailableError
-            Answer 503.
-        """
-        return await asyncio.wrap_future(self._store.writer.submit(self._store.prepare(decisions)))
-
-    def ready(self) -> WriterState:
-        """What to say on the readiness page."""
-        return self._store.state()

@@ -1,0 +1,104 @@
+"""The service's door to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from serving.store.decided import decision_record, full_json
+from serving.store.errors import InvalidRecordError
+from serving.store.group import Recorded
+from serving.store.records import DecisionRecord, Prepared
+from serving.store.store import Store
+from serving.store.writer import WriterState
+
+if TYPE_CHECKING:
+    from features.schema import Listing
+    from serving.decisions import Decision
+
+# Encoding and hashing this many takes the event loop about a millisecond; more go to a thread.
+_AT_ONCE = 4
+
+
+class StoreSink:
+    """Records decisions before they are answered: an answer may leave once `record` has returned."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def record(
+        self,
+        decisions: Sequence[Decision],
+        listings: Sequence[Listing],
+        *,
+        caller: str = "",
+        keys: Sequence[str | None] | None = None,
+        answers: Sequence[Mapping[str, Any]] | None = None,
+    ) -> tuple[Recorded, ...]:
+        """Write decisions, all or none, without blocking the event loop; returns after fsync.
+
+        Parameters
+        ----------
+        decisions, listings
+            One listing per decision, as it was scored.
+        caller
+            Who asked; idempotency keys are unique per caller.
+        keys
+            An idempotency key per decision, or None for none.
+        answers
+            ``decision.to_json()`` per decision, where the caller has them already.
+
+        Returns
+        -------
+        tuple of Recorded
+            One with ``replayed`` stands for an EARLIER decision: answer with `earlier_answer`.
+
+        Raises
+        ------
+        BusyError
+            Answer 429 with ``retry_after_s``.
+        ConflictError
+            Answer 409.
+        InvalidRecordError
+            Answer 422.
+        StoreUnavailableError
+            Answer 503.
+        """
+        counts = {len(decisions), len(listings), *(len(side) for side in (keys, answers) if side is not None)}
+        if len(counts) != 1:
+            raise InvalidRecordError(
+                f"got {sorted(counts)} decisions, listings, keys and answers: send equally many"
+            )
+        records = [
+            (listing, decision, keys[row] if keys else None, answers[row] if answers else None)
+            for row, (decision, listing) in enumerate(zip(decisions, listings, strict=True))
+        ]
+
+        def prepare() -> tuple[Prepared, ...]:
+            return self._store.prepare(
+                [
+                    decision_record(listing, decision, caller=caller, idempotency_key=key, answer=answer)
+                    for listing, decision, key, answer in records
+                ]
+            )
+
+        prepared = prepare() if len(records) <= _AT_ONCE else await asyncio.to_thread(prepare)
+        return await asyncio.wrap_future(self._store.writer.submit(prepared))
+
+    async def record_all(self, records: Sequence[DecisionRecord]) -> tuple[Recorded, ...]:
+        """Write records that are made already; see `record`."""
+        return await asyncio.wrap_future(self._store.writer.submit(self._store.prepare(records)))
+
+    async def earlier_answer(self, decision_id: str) -> dict[str, Any]:
+        """Give the answer that was sent for an earlier decision; parts that retention erased are None.
+
+        Raises
+        ------
+        NotFoundError, StoreUnavailableError
+        """
+        return full_json(await asyncio.to_thread(self._store.decision, decision_id))
+
+    def ready(self) -> WriterState:
+        """What to say on the readiness page."""
+        return self._store.state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -320,7 +321,7 @@ def _manifest(
         base_rate={},
         data=dict(dataset.files),
         labels_sha256=dataset.recalls.content_hash() + dataset.lab.content_hash(),
-        taxonomy_sha256=taxonomy.sha256,
+        taxonomy_sha256=taxonomy_hash(taxonomy),
         settings=config.model_dump(mode="json"),
         metrics={},
     )
@@ -391,6 +392,12 @@ def _metrics(
         "records": {"recalls": len(dataset.recalls), "lab": len(dataset.lab), "rounds": len(dataset.rounds)},
         "left_out": dict(dataset.left_out),
     }
+
+
+def taxonomy_hash(taxonomy: Taxonomy) -> str:
+    """Return the SHA-256 of the hazards and product groups as loaded."""
+    content = repr((taxonomy.hazards, sorted(taxonomy.groups.items())))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def code_commit() -> str:

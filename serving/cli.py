@@ -1,0 +1,402 @@
+"""The command line: a thin shell that wires the rooms together. Imports stand inside the commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from features.reader import ColumnMap
+    from serving.predictor import Predictor
+
+USER, OUTSIDE = 2, 3
+_PATH = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Turn known errors into one line and an exit code: 2 for the user's, 3 for an outside system's."""
+    try:
+        yield
+    except click.ClickException:
+        raise
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        _console().print(f"[bold red]error[/] {_plain(str(error))}", highlight=False)
+        sys.exit(code)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Return the exit code of an error that says what to do; None for one that is ours to mend."""
+    for kind in type(error).__mro__:
+        if kind.__name__ in {
+            "FetchError",
+            "OutsideError",
+            "StoreUnavailable",
+            "MlflowException",
+            "HTTPError",
+        }:
+            return OUTSIDE
+        if kind.__name__ in {
+            "ReadError",
+            "ListingError",
+            "ConfigError",
+            "DataError",
+            "BundleError",
+            "PolicyError",
+            "SettingsError",
+            "SourceError",
+            "RegistryError",
+            "WeightsError",
+            "EncoderError",
+        }:
+            return USER
+    return USER if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError) else None
+
+
+def _command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """Declare a command whose errors are clear."""
+
+    def declare(function: Callable[..., None]) -> click.Command:
+        @wraps(function)
+        def run(*a: Any, **k: Any) -> None:
+            with _clear_errors():
+                function(*a, **k)
+
+        return main.command(*args, **kwargs)(run)
+
+    return declare
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="listing-risk")
+def main() -> None:
+    """Score marketplace listings for product-safety hazards.
+
+    \b
+    Examples:
+      listing-risk score listing.json
+      listing-risk batch listings.csv --output scores.parquet --columns title=name,price=price
+      listing-risk serve
+    """
+
+
+_bundle = click.option(
+    "--bundle",
+    metavar="PATH_OR_URI",
+    help="Folder of a bundle or models:/name@alias. [default: the starter bundle]",
+)
+_policy = click.option("--policy", type=_FILE, help="Policy file. [default: the policy of the package]")
+_data = click.option(
+    "--data",
+    type=_FOLDER,
+    envvar="LISTING_RISK_DATA",
+    required=True,
+    help="Folder of past results. [env: LISTING_RISK_DATA]",
+)
+
+
+def _bundle_path(reference: str | None) -> Path | None:
+    """Return the folder of a bundle; a registry address is resolved by a short-lived process of its own."""
+    if reference is None:
+        return None
+    if not reference.startswith("models:/"):
+        return Path(reference)
+    from training.registry_path import resolve
+
+    return resolve(reference)
+
+
+def _predictor(bundle: str | None, policy: Path | None) -> Predictor:
+    from serving.predictor import load_predictor
+    from serving.settings import Settings
+
+    return load_predictor(Settings(bundle=_bundle_path(bundle), policy=policy))
+
+
+def _columns(text: str | None) -> ColumnMap | None:
+    from features.reader import ColumnMap
+
+    if text is None:
+        return None
+    return ColumnMap.parse(text) if "=" in text else ColumnMap.named(text.removeprefix("@"))
+
+
+@_command("score")
+@click.argument("listing", type=click.File("rb"), default="-")
+@_bundle
+@_policy
+@click.option("--all-hazards", is_flag=True, help="Show every hazard, however unlikely.")
+def score(listing: Any, bundle: str | None, policy: Path | None, all_hazards: bool) -> None:
+    """Decide about one listing, a JSON object in a file or on standard input.
+
+    \b
+    Examples:
+      listing-risk score listing.json
+      echo '{"id": "1", "title": "유아용 소프트 비닐 오리 장난감"}' | listing-risk score
+    """
+    from features.reader import ReadError
+    from features.schema import parse_listing
+
+    try:
+        raw = json.loads(listing.read())
+    except ValueError as error:
+        raise ReadError(
+            f"Got something that is not JSON: {error}. Expected one listing as a JSON object."
+        ) from None
+    if not isinstance(raw, dict):
+        raise ReadError(f"Got JSON of type {type(raw).__name__}; expected one listing as an object.")
+    decision = _predictor(bundle, policy).decide([parse_listing(raw)], explain="always")[0]
+    click.echo(json.dumps(decision.to_json(floor=0.0 if all_hazards else 0.01), ensure_ascii=False, indent=2))
+
+
+@_command("batch")
+@click.argument("source", metavar="INPUT", type=_FILE)
+@click.option("--output", "-o", type=_PATH, required=True, help="CSV, JSONL or Parquet by its suffix.")
+@_bundle
+@_policy
+@click.option("--columns", help="Column map: title=name,price=min_price or a named one such as coupang_kr.")
+@click.option(
+    "--default", "defaults", multiple=True, metavar="FIELD=VALUE", help="Value for rows that give none."
+)
+@click.option("--encoding", default=None, help="Encoding of a text file. [default: UTF-8]")
+def batch(
+    source: Path,
+    output: Path,
+    bundle: str | None,
+    policy: Path | None,
+    columns: str | None,
+    defaults: tuple[str, ...],
+    encoding: str | None,
+) -> None:
+    """Score a file of any size in constant memory.
+
+    Rejected rows go to OUTPUT.rejects.jsonl with every reason.
+
+    \b
+    Examples:
+      listing-risk batch listings.jsonl.gz --output scores.parquet
+      listing-risk batch coupang.csv --output scores.csv --columns coupang_kr
+      listing-risk batch mine.csv -o scores.jsonl --columns id=sku,title=name,price=price --default market=KR
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    from features.reader import Form
+    from serving.batch import check_output, score_file
+
+    check_output(output)
+    predictor = _predictor(bundle, policy)
+    form = None if encoding is None else Form(encoding=encoding)
+    console = _console()
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("scoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("scoring", total=None)
+        report = score_file(
+            source,
+            output,
+            predictor,
+            columns=_columns(columns),
+            defaults=dict(_pair(entry) for entry in defaults),
+            form=form,
+            progress=lambda n: bar.advance(task, n),
+        )
+    console.print(
+        f"{report.scored:,} scored, {report.rejected:,} rejected -> {report.output}", highlight=False
+    )
+    console.print(
+        ", ".join(f"{name} {count:,}" for name, count in sorted(report.actions.items())), highlight=False
+    )
+    if report.notes:
+        console.print(_plain(report.notes), highlight=False)
+    if report.rejects is not None:
+        console.print(f"rejected rows with their reasons: {report.rejects}", highlight=False)
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    name, found, value = entry.partition("=")
+    if not found or not name:
+        raise click.BadParameter(f"got {entry!r}, expected FIELD=VALUE", param_hint="--default")
+    return name, value
+
+
+@_command("train")
+@click.option("--config", "config_file", type=_FILE, required=True, help="Training configuration (YAML).")
+@_data
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Leave out what was not known on this day.")
+@click.option("--output", "-o", type=_PATH, required=True, help="Folder of the bundle.")
+@click.option("--track/--no-track", default=False, help="Record the run and the version in MLflow.")
+def train(config_file: Path, data: Path, as_of: Any, output: Path, track: bool) -> None:
+    """Train a bundle from past results.
+
+    \b
+    Examples:
+      listing-risk train --config training/starter.yaml --data ./past --output ./bundle
+      listing-risk train --config mine.yaml --data ./past --as-of 2026-06-30 --output ./bundle --track
+    """
+    from training.config import load_config
+    from training.pipeline import train as run
+
+    config = load_config(config_file)
+    if as_of is not None:
+        config = config.model_copy(update={"as_of": as_of.date()})
+    console = _console()
+    with console.status("training") as status:
+
+        def say(step: str) -> None:
+            status.update(step)
+            if not console.is_terminal:
+                console.print(step, highlight=False)
+
+        manifest = run(config, data, output, say=say)
+    if track:
+        from training.registry import register
+
+        console.print(f"registered as {register(output, manifest)}", highlight=False)
+    console.print(f"bundle {manifest.name}+{manifest.digest[:8]} -> {output}", highlight=False)
+
+
+@_command("evaluate")
+@click.argument("bundle")
+@_data
+@click.option("--output", "-o", type=_PATH, required=True, help="Folder for report.json, report.png.")
+@click.option(
+    "--after", type=click.DateTime(["%Y-%m-%d"]), help="Only results later than this. [default: its as-of]"
+)
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Only results up to this day.")
+def evaluate(bundle: str, data: Path, output: Path, after: Any, until: Any) -> None:
+    """Measure a bundle on results that it was not trained on.
+
+    \b
+    Examples:
+      listing-risk evaluate ./bundle --data ./past --output ./report
+      listing-risk evaluate models:/listing-risk@challenger --data ./past --after 2026-06-30 --output ./report
+    """
+    from training.evaluate import evaluate_bundle
+    from training.report import print_report
+
+    path = _bundle_path(bundle)
+    report = evaluate_bundle(
+        path or Path(bundle),
+        data,
+        output,
+        after=None if after is None else after.date(),
+        until=None if until is None else until.date(),
+    )
+    print_report(report, _console())
+
+
+@_command("serve")
+@click.option("--bundle", metavar="PATH_OR_URI", help="[default: the starter bundle]")
+@_policy
+@click.option("--host", default=None, help="[default: 127.0.0.1, this machine only]")
+@click.option("--port", type=click.IntRange(1, 65535), default=None, help="[default: 3000]")
+def serve(bundle: str | None, policy: Path | None, host: str | None, port: int | None) -> None:
+    """Start the service in the foreground, until Ctrl-C.
+
+    \b
+    Examples:
+      listing-risk serve
+      listing-risk serve --bundle ./bundle --port 3100
+    """
+    from serving.settings import read_settings
+
+    environ = dict(os.environ)
+    path = _bundle_path(bundle)
+    for name, value in (("BUNDLE", path), ("POLICY", policy), ("HOST", host), ("PORT", port)):
+        if value is not None:
+            environ[f"LISTING_RISK_{name}"] = str(value)
+    settings = read_settings(environ)
+    from serving.run import serve_forever
+
+    serve_forever(settings, environ)
+
+
+@_command("model")
+@click.argument("bundle", required=False)
+@click.option("--card", is_flag=True, help="Print the model card.")
+def model(bundle: str | None, card: bool) -> None:
+    """Show what a bundle is: version, data, thresholds, figures.
+
+    \b
+    Examples:
+      listing-risk model
+      listing-risk model ./bundle --card
+    """
+    from serving.settings import STARTER
+    from training.manifest import read_manifest
+
+    path = _bundle_path(bundle) or STARTER
+    manifest = read_manifest(path)
+    if card:
+        click.echo((path / "card.md").read_text(encoding="utf-8"))
+        return
+    summary = manifest.model_dump(mode="json", exclude={"files", "metrics"})
+    click.echo(
+        json.dumps(
+            {"version": f"{manifest.name}+{manifest.digest[:8]}"} | summary, ensure_ascii=False, indent=2
+        )
+    )
+
+
+@_command("ingest")
+@click.argument("reader")
+@click.argument("source", metavar="FILE", type=_FILE)
+@click.option("--output", "-o", type=_PATH, required=True, help="Records as JSONL; rejects beside it.")
+def ingest(reader: str, source: Path, output: Path) -> None:
+    """Read a publisher's file into records, and say what could not be read.
+
+    \b
+    Examples:
+      listing-risk ingest cpsc recalls.csv --output recalls.jsonl
+      listing-risk ingest lab results.csv --output results.jsonl
+    """
+    from training.ingest import ingest_file
+
+    report = ingest_file(reader, source, output)
+    console = _console()
+    console.print(f"{report.records:,} records, {report.rejects:,} rejected -> {output}", highlight=False)
+    for reason, count in report.reasons.items():
+        console.print(f"  {count:,} x {_plain(reason)}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

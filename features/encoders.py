@@ -70,6 +70,13 @@ def plain(text: str, limit: int = MAX_CHARACTERS) -> str:
     return text
 
 
+def positive(threads: int) -> int:
+    """Check a number of threads."""
+    if threads < 1:
+        raise ValueError(f"got threads={threads}; expected a positive integer")
+    return threads
+
+
 def encode_unique(texts: Sequence[str], dim: int, encode: Callable[[list[str]], np.ndarray]) -> np.ndarray:
     """Encode each different text once, a block at a time, and put the rows in the order of ``texts``.
 
@@ -120,9 +127,7 @@ class E5Encoder:
     """
 
     def __init__(self, threads: int = 1) -> None:
-        if threads < 1:
-            raise ValueError(f"got threads={threads}; expected a positive integer")
-        self.threads = threads
+        self.threads = positive(threads)
         self._lock = threading.Lock()
         self._model: Any = None
 
@@ -175,7 +180,7 @@ class SentenceTransformerEncoder:
                 "got an empty model name; expected hf:NAME, such as hf:intfloat/multilingual-e5-small"
             )
         self.model = model
-        self.threads = threads
+        self.threads = positive(threads)
         self._lock = threading.Lock()
         self._loaded: Any = None
 

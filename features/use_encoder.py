@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from features import use_model, weights
-from features.encoders import MAX_CHARACTERS, EncoderIdentity, encode_unique, plain
+from features.encoders import MAX_CHARACTERS, EncoderIdentity, encode_unique, plain, positive
 
 MAX_TOKENS = 256
 _TOKENS_PER_RUN = 768
@@ -48,9 +48,7 @@ class UseEncoder:
     """
 
     def __init__(self, threads: int = 1, path: Path | None = None) -> None:
-        if threads < 1:
-            raise ValueError(f"got threads={threads}; expected a positive integer")
-        self.threads = threads
+        self.threads = positive(threads)
         self.path = path
         self._lock = threading.Lock()
         self._loaded: tuple[use_model.UseModel, Any] | None = None

@@ -108,7 +108,10 @@ def find(file: WeightFile) -> Path:
     WeightsError
         When the file is absent or has other bytes than were measured.
     """
-    spec = find_spec(file.package)
+    try:
+        spec = find_spec(file.package)
+    except ImportError:
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise missing(f"the package {file.requirement}", file.extra)
     path = Path(next(iter(spec.submodule_search_locations))) / file.path

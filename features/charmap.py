@@ -31,6 +31,7 @@ _ONE_TO_ONE = {
     **dict.fromkeys(map(ord, "‘’‚‛ʼʹ′´`＇"), "'"),
     **dict.fromkeys(map(ord, "“”„‟″＂"), '"'),
     **dict.fromkeys(map(ord, "‐‑‒–—―−﹣－"), "-"),
+    ord("_"): " ",
     **dict.fromkeys(map(ord, "‧・ㆍ∙⋅･"), "·"),
     **dict.fromkeys(map(ord, "…⋯"), "."),
     **dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2009\u3000\t\r\n"), " "),
@@ -45,9 +46,27 @@ _WITHOUT_DECOMPOSITION = {
 }  # fmt: skip
 
 
+@cache
+def _one_to_one() -> dict[int, str]:
+    """Every common character with exactly one plain counterpart: the quick way through."""
+    table = {}
+    for code in (
+        *range(0x00A1, 0x0250),
+        *range(0x1E00, 0x1F00),
+        *range(0x2010, 0x2C00),
+        *range(0x1F300, 0x1FB00),
+    ):
+        plain = plain_form(chr(code))
+        if len(plain) == 1 and plain != chr(code) and not unicodedata.combining(plain):
+            table[code] = plain
+    return table | _ONE_TO_ONE
+
+
 def translate(text: str) -> str:
     """Replace what has exactly one plain counterpart; the length stays the same."""
-    return _FLAG.sub(NOISE * 2, text.translate(_ONE_TO_ONE))
+    if text.isascii():
+        return text.replace("_", " ")
+    return _FLAG.sub(NOISE * 2, text.translate(_one_to_one()))
 
 
 @cache
@@ -137,7 +156,7 @@ def plain_form(char: str) -> str:
     if category == "So":
         return _symbol(char)
     if category == "Sk" and not char.isascii():
-        return "" if 0x1F3FB <= ord(char) <= 0x1F3FF else NOISE
+        return NOISE
     if category[0] == "L" and (latin := _latin(char)):
         return latin
     return unicodedata.normalize("NFKC", char)

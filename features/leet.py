@@ -24,7 +24,12 @@ _MAX_READINGS = 64
 _MIN_FREQUENCY = 300
 
 CANDIDATE = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$!|]*[a-z][a-z0-9@$!|]*[a-z0-9@$](?![a-z0-9@$])")
-SUSPECT = r"[a-z][0134578@$!|]{1,2}[a-z]|(?<![^\W_])[0134578@$][a-z]{2}|[a-z]{2}[0134578@$](?![^\W_])"
+_UNITS = "kg|mm|cm|ml|pc|pcs|xl|xxl|ft|in|oz|gb|tb|mb|lbs?|st|nd|rd|th|wd|pk|sets?|pairs?|hz|mah|mp|yr|ply|way|in\\d"
+SUSPECT = (
+    rf"[a-z][0134578@$!|]{{1,2}}[a-z]|(?<![^\W_])[0134578@$](?!(?:{_UNITS})(?![^\W_]))[a-z]{{2}}"
+    r"|[a-z]{2}[0134578@$](?![^\W_])"
+)
+"""What hints at leet; a figure with a unit does not."""
 
 
 @cache

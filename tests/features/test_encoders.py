@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -128,6 +129,20 @@ def test_a_text_keeps_its_vector_in_a_crowd(encoder):
 def test_threads_do_not_change_the_numbers(encoder):
     texts = [name for product in PRODUCTS for name in product]
     np.testing.assert_allclose(load_encoder("use", threads=2).encode(texts), encoder.encode(texts), atol=1e-6)
+
+
+def test_calls_from_many_threads_at_first_use_agree(encoder):
+    fresh = load_encoder("use")
+    crowds = [[f"{product[i % 3]} {i}" for product in PRODUCTS] for i in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(fresh.encode, crowds))
+    for texts, vectors in zip(crowds, got, strict=True):
+        np.testing.assert_array_equal(vectors, encoder.encode(texts))
+
+
+def test_the_table_has_six_bits():
+    """The integer products rely on it: 63 * 127 * 2 fits the 16 bits of AVX2 without VNNI."""
+    assert use_model.read_weights(weights.find(weights.USE_WEIGHTS))[1].max() <= 63
 
 
 def test_hostile_texts_have_vectors(encoder):

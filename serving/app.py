@@ -95,8 +95,8 @@ class Api:
         if self.settings.log == "json":
             logs.configure(sys.stderr)
         self.pool = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="score")
-        self.engine = await asyncio.get_running_loop().run_in_executor(self.pool, self.load)
-        predictor = self.engine.predictor
+        engine = await asyncio.get_running_loop().run_in_executor(self.pool, self.load)
+        self.engine, predictor = engine, engine.predictor
         versions = {
             "model_version": predictor.bundle.version,
             "policy_version": predictor.policy.version,
@@ -156,7 +156,7 @@ class Api:
         try:
             await engine.sink.record(decisions, listings)
         except Exception as error:
-            log.error("not recorded", exc_info=error)
+            logs.event(log, logging.ERROR, "not recorded", {"error": logs.frames(error)})
             detail = "The store did not take the record; nothing was decided."
             raise ProblemError(NOT_RECORDED, detail, headers={"Retry-After": "2"}) from None
 
@@ -224,7 +224,7 @@ def _decide_each(predictor: Predictor, items: Sequence[Item], explain: Explain) 
             try:
                 answers += predictor.decide([item.listing], explain, [item.earlier])
             except Exception as error:
-                log.error("failed", exc_info=error)
+                logs.event(log, logging.ERROR, "failed", {"error": logs.frames(error)})
                 answers.append(error)
         return answers
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.logs import event
+from serving.logs import event, frames
 from serving.metrics import Metrics
 from serving.problems import (
     CONTENT_TYPE,
@@ -123,7 +123,7 @@ class Edge:
     async def _failed(
         self, error: Exception, trace: Trace, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        errors.error("failed", exc_info=error, extra={"event_fields": {"request_id": trace.id}})
+        event(errors, logging.ERROR, "failed", {"request_id": trace.id, "error": frames(error)})
         if trace.answered:
             return
         problem = ProblemError(INTERNAL, "The service failed; nothing was decided.")

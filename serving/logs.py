@@ -32,7 +32,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def event(logger: logging.Logger, level: int, name: str, fields: Mapping[str, Any]) -> None:
-    """Log an event with its fields."""
+    """Log an event with its fields.
+
+    Errors go in as `frames`, never as ``exc_info``: another handler would print their messages.
+    """
     logger.log(level, name, extra={_EXTRA: dict(fields)})
 
 

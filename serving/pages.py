@@ -31,7 +31,14 @@ def reference(document: dict[str, Any]) -> str:
     """Return the reference page of an OpenAPI document."""
     schemas = document["components"]["schemas"]
     operations = [
-        {"method": method.upper(), "path": path, **operation}
+        {
+            "description": "",
+            "parameters": [],
+            "requestBody": None,
+            **operation,
+            "method": method.upper(),
+            "path": path,
+        }
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
@@ -41,7 +48,7 @@ def reference(document: dict[str, Any]) -> str:
         .render(
             document=document,
             operations=operations,
-            schemas=[(name, schemas[name], _rows(schemas[name])) for name in sorted(schemas)],
+            schemas=[(n, schemas[n].get("description", ""), _rows(schemas[n])) for n in sorted(schemas)],
             kinds=KINDS,
             pretty=_pretty,
             named=_named,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol
 
+from features.taxonomy import Taxonomy
 from serving.conditions import (
     All,
     Any,
@@ -37,31 +37,10 @@ FINDINGS = frozenset({"missing", "malformed", "unknown", "cancelled", "expired",
 _MODEL = (HazardAtLeast, NoncompliantAtLeast, RiskAtLeast, HarmAtLeast)
 
 
-class HazardLike(Protocol):
-    """What binding reads of a hazard."""
-
-    @property
-    def family(self) -> str: ...  # noqa: D102
-    @property
-    def severity(self) -> int: ...  # noqa: D102
-    @property
-    def policy(self) -> bool: ...  # noqa: D102
-
-
-class TaxonomyLike(Protocol):
-    """What binding reads of the taxonomy."""
-
-    @property
-    def codes(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def groups(self) -> Mapping[str, object]: ...  # noqa: D102
-    def hazard(self, code: str, /) -> HazardLike: ...  # noqa: D102
-
-
 class _Binder:
     """Collects every problem of one document instead of stopping at the first."""
 
-    def __init__(self, document: PolicyDocument, points: OperatingPoints, taxonomy: TaxonomyLike) -> None:
+    def __init__(self, document: PolicyDocument, points: OperatingPoints, taxonomy: Taxonomy) -> None:
         self.document = document
         self.points = points
         self.taxonomy = taxonomy
@@ -131,7 +110,10 @@ class _Binder:
             yield AnyOf("group_line", frozenset(part.group))
         if part.certificate is not None:
             self.known(
-                (*where, "certificate"), part.certificate, FINDINGS, f"finding; known: {sorted(FINDINGS)}"
+                (*where, "certificate"),
+                part.certificate,
+                FINDINGS,
+                f"certificate finding; known: {sorted(FINDINGS)}",
             )
             yield AnyOf("certificates", frozenset(part.certificate))
         if part.match is not None:
@@ -217,13 +199,13 @@ def _leaves(condition: Condition) -> Iterator[Condition]:
         yield condition
 
 
-def _laboratory_model(leaf: Condition, taxonomy: TaxonomyLike) -> bool:
+def _laboratory_model(leaf: Condition, taxonomy: Taxonomy) -> bool:
     if isinstance(leaf, HazardAtLeast):
         return any(not taxonomy.hazard(code).policy for code, _ in leaf.thresholds)
     return isinstance(leaf, NoncompliantAtLeast | RiskAtLeast | HarmAtLeast)
 
 
-def _evidence(condition: Condition, taxonomy: TaxonomyLike) -> bool:
+def _evidence(condition: Condition, taxonomy: Taxonomy) -> bool:
     """Say whether the condition can only hold with evidence beside a laboratory-type model score."""
     if isinstance(condition, All):
         return any(_evidence(part, taxonomy) for part in condition.parts)
@@ -236,7 +218,7 @@ def _evidence(condition: Condition, taxonomy: TaxonomyLike) -> bool:
     return isinstance(condition, Matched)
 
 
-def bind(document: PolicyDocument, points: OperatingPoints, taxonomy: TaxonomyLike) -> BoundPolicy:
+def bind(document: PolicyDocument, points: OperatingPoints, taxonomy: Taxonomy) -> BoundPolicy:
     """Turn a policy file into rules with numbers.
 
     Parameters

@@ -8,21 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
-from features.risk import expected_harm, risk_level
+from features.risk import expected_harm, exposure_of, injury_probability, risk_level
 from features.schema import Listing
+from features.taxonomy import Taxonomy
 from serving.decisions import Decision, Earlier, HazardScore, compare, field_digests, new_decision_id
 from serving.policy import RISK_LEVELS, MatchFact, PolicyFacts, RiskLevel, Verdict, evaluate, risk_rank
 from serving.policy_binding import OperatingPoints, bind
 from serving.policy_document import PolicyDocument, load_policy
 from serving.settings import STARTER, Settings, SettingsError
 from training.scores import BASES, PastResult, Phrase, Scores
-
-if TYPE_CHECKING:
-    from features.taxonomy import Taxonomy
 
 Explain = Literal["acted", "always", "never"]
 Clock = Callable[[], datetime]
@@ -134,7 +132,6 @@ class Predictor:
         self.checks = checks or Checks()
         self.taxonomy = bundle.taxonomy
         self.policy = bind(policy, bundle.manifest.operating_points, self.taxonomy)
-        self._injury = {name: self.taxonomy.p_injury(name) for name in ("under_3", "under_14", "general")}
         self._lines = _group_lines(self.taxonomy.groups)
 
     def decide(
@@ -157,7 +154,7 @@ class Predictor:
         Raises
         ------
         ScoringError
-            When the bundle's scores are not finite or do not fit the listings.
+            When the bundle's scores are no probabilities or do not fit the listings.
         """
         if not listings:
             return []
@@ -173,16 +170,19 @@ class Predictor:
         expected = (n_listings, len(self.taxonomy.codes))
         if scores.p.shape != expected or scores.p_noncompliant.shape != expected[:1]:
             raise ScoringError(f"got scores of shape {scores.p.shape}, expected {expected}")
-        if not (np.isfinite(scores.p).all() and np.isfinite(scores.p_noncompliant).all()):
-            raise ScoringError("got a probability that is not finite; check the bundle")
+        for values in (scores.p, scores.p_noncompliant):
+            # The comparison is False for NaN, so NaN is refused too.
+            if not np.all((values >= 0) & (values <= 1)):
+                raise ScoringError("got a probability outside 0 to 1 or not a number; check the bundle")
 
     def _risk(self, scores: Scores, listings: Sequence[Listing]) -> _Risk:
-        injury = scores.p * np.stack([self._injury[audience] for audience in scores.audiences])
-        exposure = np.array([max(listing.units_sold or 1, 1) for listing in listings], dtype=float)
+        taxonomy, audiences = self.taxonomy, scores.audiences
+        injury = injury_probability(scores.p, taxonomy, audiences)
+        units = exposure_of([listing.units_sold for listing in listings])
         return _Risk(
             injury=injury,
-            level=risk_level(injury, self.taxonomy.severities),
-            harm=expected_harm(scores.p, self.taxonomy, scores.audiences, exposure),
+            level=risk_level(injury, taxonomy.severities, taxonomy.risk_matrix),
+            harm=expected_harm(scores.p, taxonomy, audiences, units),
         )
 
     def _decision(

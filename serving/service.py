@@ -7,6 +7,9 @@ with raw addresses, and its first page loads a script from outside. So our appli
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+from typing import Any
+
 import bentoml
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,16 +19,13 @@ from serving.app import from_environment
 NAME = "listing-risk"
 
 
-class Front:
+def front(app: ASGIApp, front: ASGIApp) -> ASGIApp:
     """ASGI middleware that hands every request to our application and only the lifespan to BentoML's."""
 
-    def __init__(self, app: ASGIApp, front: ASGIApp) -> None:
-        self.app = app
-        self.front = front
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if scope["type"] == "lifespan" else front)(scope, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run one request."""
-        await (self.app if scope["type"] == "lifespan" else self.front)(scope, receive, send)
+    return serve
 
 
 def service_of(app: Starlette) -> bentoml.Service:
@@ -36,7 +36,7 @@ def service_of(app: Starlette) -> bentoml.Service:
 
     @bentoml.service(
         name=NAME,
-        http={"host": "127.0.0.1", "port": 3000},
+        http={"host": IPv4Address("127.0.0.1"), "port": 3000},
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
         envs=[{"name": "OTEL_SDK_DISABLED", "value": "true"}],
@@ -45,8 +45,13 @@ def service_of(app: Starlette) -> bentoml.Service:
         """Scores marketplace listings for product-safety hazards."""
 
     ListingRisk.mount_asgi_app(app, path="/", name="app")
-    ListingRisk.add_asgi_middleware(Front, front=app)
+    ListingRisk.add_asgi_middleware(front, front=app)  # pyright: ignore[reportArgumentType]
     return ListingRisk
 
 
-service = service_of(from_environment())
+def __getattr__(name: str) -> Any:
+    """Make ``service`` when BentoML asks for it; importing this file reads no setting."""
+    if name == "service":
+        globals()[name] = service_of(from_environment())
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -70,7 +70,7 @@ class UnknownGroupError(_UnknownError):
     """A product group code that does not exist."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Taxonomy:
     """All hazards in column order with everything known of them. Made by `load_taxonomy`.
 
@@ -103,6 +103,9 @@ class Taxonomy:
     _scopes: Mapping[str, tuple[frozenset[str], Mapping[str, frozenset[str]]]]
     _units: Mapping[str, tuple[str, float]]
     _folder: Path | None
+
+    def __repr__(self) -> str:
+        return f"Taxonomy({len(self.hazards)} hazards, {len(self.all_limits)} limits, folder={self._folder})"
 
     @cached_property
     def codes(self) -> tuple[str, ...]:

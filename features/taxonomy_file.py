@@ -10,6 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from features.hazard_words import fold
 
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML built without libyaml: slower, same result
+    from yaml import SafeLoader
+
 Audience = Literal["under_3", "under_14", "general"]
 AUDIENCES: tuple[Audience, ...] = ("under_3", "under_14", "general")
 Mark = Literal["read", "read_secondary", "assumption", "unverified", "inferred"]
@@ -175,7 +180,7 @@ class LaboratoriesFile(_Entry):
     laboratories: dict[str, LaboratoryEntry]
 
 
-class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _UniqueKeys(SafeLoader):  # pyright: ignore[reportGeneralTypeIssues]
     """YAML where a repeated key is an error instead of the last one winning in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

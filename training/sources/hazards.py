@@ -65,3 +65,8 @@ def crosswalk(scheme: str, term: str) -> frozenset[str]:
         When the taxonomy does not know the term; the row is then rejected, not silently emptied.
     """
     return load_taxonomy().crosswalk(scheme, term)
+
+
+def possible(scheme: str, term: str) -> frozenset[str]:
+    """Taxonomy codes that one of a scheme's own terms may mean besides those it asserts."""
+    return load_taxonomy().possible(scheme, term)

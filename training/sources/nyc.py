@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from training.records import LabResult, Record, Reject
-from training.sources.parsing import US_DATES, canonical_unit, clean, parse_date, parse_measurement, table
+from training.sources.base import need_fields, parse_json, raw_text
+from training.sources.parsing import (
+    US_DATES,
+    canonical_unit,
+    clean,
+    open_bytes,
+    parse_date,
+    parse_measurement,
+    table,
+)
+from training.sources.web import MEBIBYTE, Page, SourceChangedError, Web
+
+_FIELDS = ("row_id", "product_name", "metal", "concentration", "units")
 
 METAL_HAZARDS = {
     "lead": "lead",
@@ -23,7 +36,6 @@ METAL_HAZARDS = {
     "chromium": "chemical_other",
     "antimony": "chemical_other",
 }
-_PROGRAMS = {"c": "case investigation", "s": "store survey", "a": "ad hoc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +46,54 @@ class NycMetals:
     deleted and its own quality-control samples are rejected with that reason.
     """
 
-    name: str = "nyc_metals"
+    name: str = "nyc"
+    base: str = "https://data.cityofnewyork.us/resource/da9u-wz3r.json"
+    page_rows: int = 1_000
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield laboratory results; see `training.sources.base.Source`."""
-        for line, row in table(path, ("row_id", "product_name", "metal", "concentration", "units")):
+        if ".json" in path.suffixes:
+            yield from self._objects(open_bytes(path), path.name)
+            return
+        for line, row in table(path, _FIELDS):
             yield self.read_row(line, row)
+
+    def fetch_iter(self, web: Web, state: Mapping[str, str]) -> Iterator[Page]:
+        """Page through the table in order of row id; a last page that is not full is asked for again next time."""
+        offset = int(state.get("offset", 0))
+        while True:
+            params = {"$limit": str(self.page_rows), "$offset": str(offset), "$order": "row_id"}
+            body = web.get(self.base, "json", params=params, max_bytes=16 * MEBIBYTE)
+            if body is None:
+                return
+            rows = parse_json(body, self.base)
+            if not isinstance(rows, list) or len(rows) > self.page_rows:
+                raise SourceChangedError(
+                    f"{self.base}: expected a list of at most {self.page_rows} rows; got {type(rows).__name__}"
+                    f" of {len(rows)}. Nothing was kept"
+                )
+            need_fields(
+                (row for row in rows if isinstance(row, dict)), ("row_id", "metal", "units"), self.base
+            )
+            full = len(rows) == self.page_rows
+            following = str(offset + self.page_rows if full else offset)
+            if rows:
+                yield Page(self.name, str(offset), self.base, body, datetime.now(UTC), {"offset": following})
+            if not full:
+                return
+            offset += self.page_rows
+
+    def parse(self, page: Page) -> Iterator[Record | Reject]:
+        """Read one page."""
+        yield from self._objects(page.body, page.url)
+
+    def _objects(self, body: bytes, what: str) -> Iterator[Record | Reject]:
+        for place, row in enumerate(parse_json(body, what), start=1):
+            if isinstance(row, dict):
+                yield self.read_row(place, {str(k).lower().replace(" ", "_"): v for k, v in row.items()})
+            else:
+                problem = f"got a JSON {type(row).__name__}, expected an object"
+                yield Reject(self.name, place, problem, raw_text(row))
 
     def read_row(self, line: int, row: Mapping[str, Any]) -> LabResult | Reject:
         """Read one row whose keys are lower case with underscores."""

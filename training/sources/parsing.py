@@ -12,6 +12,7 @@ import gzip
 import html
 import io
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -51,7 +52,7 @@ _AMOUNT = re.compile(r"^([<>≤≥]=?)?\s*([-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d
 _UNITS = {
     "ppm": ("mg/kg", 1.0),
     "mg/kg": ("mg/kg", 1.0),
-    "mg/kg-dry": ("mg/kg dry", 1.0),
+    "mg/kg-dry": ("mg/kg-dry", 1.0),
     "µg/g": ("mg/kg", 1.0),
     "ug/g": ("mg/kg", 1.0),
     "ppb": ("mg/kg", 0.001),
@@ -250,3 +251,21 @@ def table(
                     yield rows.line_num, dict(zip(header, padded, strict=False))
         except (UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
             raise SourceError(f"{path.name}: cannot be read after line {rows.line_num}: {error}") from None
+
+
+def open_bytes(path: Path) -> bytes:
+    """A whole small file, gzip told by its first bytes.
+
+    Raises
+    ------
+    SourceError
+        When it is missing, empty or damaged.
+    """
+    try:
+        raw = path.read_bytes()
+        body = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path}: cannot be read: {error}") from None
+    if not body.strip():
+        raise SourceError(f"{path.name}: the file is empty")
+    return body

@@ -1,3 +1,63 @@
+# Two commands do all the set-up: `make run` and `make test`. The rest is for people who work on the project.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+PORT ?= 3000
+DATA ?= $(LISTING_RISK_DATA)
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help run stop test check starter benchmark sample docs clean
+
 help:
-	@echo "make run    install the serving side and start the service with the sample catalogue"
-	@echo "make test   install everything and run every test"
+	@echo "make run        install what serving needs and start the service with the sample catalogue (Ctrl-C ends it)"
+	@echo "make test       install everything, check the code, run every test"
+	@echo "make check      ruff, pyright, import rules"
+	@echo "make starter    train the starter bundle      (needs LISTING_RISK_DATA)"
+	@echo "make benchmark  measure against baselines     (needs LISTING_RISK_DATA)"
+	@echo "make stop       stop a service started with DETACH=1"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found; install it or set PYTHON=/path/to/python"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what serving needs (no torch) ..."
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing everything, with torch for the CPU; this takes some minutes ..."
+	$(PIP) -e '.[train,finetune,e5,postgresql,dev]'
+	@touch $@ $(VENV)/.serving
+
+# DETACH=1 leaves the service running and returns; `make stop` ends it.
+run: $(VENV)/.serving
+	@$(BIN)/listing-risk demo --port $(PORT) $(if $(DETACH),--detach)
+
+stop:
+	@$(BIN)/listing-risk demo --stop --port $(PORT)
+
+check: $(VENV)/.everything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: $(VENV)/.everything check
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+starter: $(VENV)/.everything
+	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
+	$(BIN)/listing-risk train --config training/starter.yaml --data "$(DATA)" --output serving/starter
+
+benchmark: $(VENV)/.everything
+	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
+	$(BIN)/python -m benchmarks.quality.run hazard_type --data "$(DATA)"
+	$(BIN)/python -m benchmarks.quality.run lab_lead --data "$(DATA)"
+	$(BIN)/python -m benchmarks.document
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

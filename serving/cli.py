@@ -350,6 +350,24 @@ def serve(bundle: str | None, policy: Path | None, host: str | None, port: int |
     serve_forever(settings, environ)
 
 
+@_command("demo")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+@click.option("--detach", is_flag=True, help="Leave the service running and return.")
+@click.option("--stop", is_flag=True, help="Stop a service that was left running.")
+def demo(port: int, detach: bool, stop: bool) -> None:
+    r"""Start the service with the starter bundle and rank the sample catalogue.
+
+    \b
+    Examples:
+      listing-risk demo
+      listing-risk demo --port 3100 --detach
+    """
+    from serving.demo import Demo
+
+    show = Demo(port, _console())
+    show.stop() if stop else show.run(detach=detach)
+
+
 @_command("model")
 @click.argument("bundle", required=False)
 @click.option("--card", is_flag=True, help="Print the model card.")

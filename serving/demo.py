@@ -1,0 +1,110 @@
+"""The first look: the service up, the sample catalogue ranked, and what to open next."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from serving.run import Running, rank_sample, start
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FOLDER = Path(".listing-risk")
+_COLOURS = {
+    "block": "bold red",
+    "lab_test": "magenta",
+    "review": "yellow",
+    "monitor": "cyan",
+    "allow": "green",
+}
+_SHOWN = 20
+
+
+class Demo:
+    """Runs the service on one port for a person who looks at it for the first time."""
+
+    def __init__(self, port: int, console: Console) -> None:
+        self.settings = Settings(port=port)
+        self.console = console
+        self.pid_file = FOLDER / f"service-{port}.pid"
+
+    def run(self, *, detach: bool) -> None:
+        """Start, rank, print; then wait for Ctrl-C, or leave the service running."""
+        with self.console.status("starting the service"):
+            running = start(self.settings, os.environ, FOLDER / f"service-{self.settings.port}.log")
+        try:
+            with self.console.status("scoring the sample catalogue"):
+                ranked = rank_sample(running.address)
+            self.console.print(ranking_table(ranked))
+            self._next(running, ranked, detach)
+            if detach:
+                self.pid_file.write_text(str(running.process.pid), encoding="ascii")
+                return
+            # The service has its own process session, so Ctrl-C reaches only us; it is stopped below.
+            with suppress(KeyboardInterrupt):
+                running.process.wait()
+        except BaseException:
+            running.stop()
+            raise
+        running.stop()
+        self.console.print("stopped")
+
+    def stop(self) -> None:
+        """Stop a service that was left running; quietly, where none is."""
+        if not self.pid_file.is_file():
+            self.console.print(f"no service was left running on port {self.settings.port}")
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(int(self.pid_file.read_text(encoding="ascii")), signal.SIGTERM)
+        self.pid_file.unlink()
+        self.console.print("stopped")
+
+    def _next(
+        self, running: Running, ranked: list[tuple[dict[str, Any], dict[str, Any]]], detach: bool
+    ) -> None:
+        counts: dict[str, int] = {}
+        for _, decision in ranked:
+            counts[decision["action"]] = counts.get(decision["action"], 0) + 1
+        found = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if name in counts)
+        end = "make stop ends it" if detach else "Ctrl-C ends it"
+        self.console.print(
+            f"\n{len(ranked)} sample listings (all invented): {found}\n\n"
+            f"The service is ready at [bold]{running.address}[/] ({end}).\n"
+            f"  open next   {running.address}/        what is running, the model and the policy in force\n"
+            f"              {running.address}/docs    the interface, with examples\n"
+            "  try         listing-risk batch YOUR.csv --output scores.csv --columns title=...,price=...\n"
+            f"  log         {running.log}",
+            highlight=False,
+        )
+
+
+def ranking_table(ranked: list[tuple[dict[str, Any], dict[str, Any]]], shown: int = _SHOWN) -> Table:
+    """Return the first rows of a ranking as a table for the terminal."""
+    table = Table(
+        title=f"The {shown} of {len(ranked)} sample listings to look at first", title_justify="left"
+    )
+    table.add_column("action")
+    table.add_column("risk")
+    table.add_column("likely hazards", overflow="fold", max_width=34)
+    table.add_column("listing", overflow="ellipsis", no_wrap=True, max_width=48)
+    table.add_column("the seller's words", overflow="fold", max_width=28)
+    for listing, decision in ranked[:shown]:
+        likely = [f"{h['hazard']} {h['p']:.0%}" for h in decision["hazards"][:3]]
+        words = dict.fromkeys(phrase["text"] for phrase in decision["reasons"][:3])
+        colour = _COLOURS[decision["action"]]
+        table.add_row(
+            f"[{colour}]{decision['action']}[/]",
+            decision["risk_level"],
+            escape(", ".join(likely)),
+            escape(listing["title"]),
+            escape(" · ".join(words)),
+        )
+    return table

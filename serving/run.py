@@ -1,0 +1,136 @@
+"""Starting the service as a process, and the first look at it with the sample catalogue."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+
+from features.errors import OutsideError
+from serving.settings import Settings
+
+READY_SECONDS = 60.0
+_MANY = 200
+
+
+def service_command(settings: Settings) -> list[str]:
+    """Return the command that serves with BentoML on the host and port of the settings."""
+    where = ["--host", settings.host, "--port", str(settings.port)]
+    return [sys.executable, "-m", "bentoml", "serve", "serving.service:service", *where]
+
+
+def _environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    # One compute thread a worker: on few cores more threads fight each other (measured in benchmarks/serving).
+    quiet = {"OTEL_SDK_DISABLED": "true", "BENTOML_DO_NOT_TRACK": "true", "OMP_NUM_THREADS": "1"}
+    return (
+        quiet | dict(environ) | {"LISTING_RISK_HOST": settings.host, "LISTING_RISK_PORT": str(settings.port)}
+    )
+
+
+def serve_forever(settings: Settings, environ: Mapping[str, str]) -> NoReturn:
+    """Become the service; signals go straight to it."""
+    command = service_command(settings)
+    os.execve(command[0], command, _environment(environ, settings))  # noqa: S606
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that answers: its process and address."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    log: Path
+
+    def stop(self) -> None:
+        """Ask the service to finish, and insist after ten seconds."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(settings: Settings, environ: Mapping[str, str], log: Path) -> Running:
+    """Start the service in the background and wait until it is ready.
+
+    Raises
+    ------
+    OutsideError
+        When it ends or is not ready in `READY_SECONDS`; the message quotes the end of its log.
+    """
+    address = f"http://{settings.host}:{settings.port}"
+    if _answers(address):
+        raise OutsideError(
+            f"Something already answers at {address}; stop it or choose another port with --port."
+        )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(  # noqa: S603
+            service_command(settings),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=_environment(environ, settings),
+            start_new_session=True,
+        )
+    running = Running(process, address, log)
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise OutsideError(f"The service ended while starting. The end of {log}:\n{_tail(log)}")
+        if _answers(address, "/readyz"):
+            return running
+        time.sleep(0.1)
+    running.stop()
+    raise OutsideError(f"The service was not ready in {READY_SECONDS:.0f} s. The end of {log}:\n{_tail(log)}")
+
+
+def _answers(address: str, path: str = "/livez") -> bool:
+    try:
+        return httpx.get(address + path, timeout=2.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def sample_listings() -> list[dict[str, Any]]:
+    """Return the sample catalogue that comes with the package; all of it is invented."""
+    text = resources.files("features.sample").joinpath("catalogue.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def rank_sample(address: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Score the sample through the running service; the highest expected harm first.
+
+    Returns
+    -------
+    list of (listing, decision)
+    """
+    listings = sample_listings()
+    ranked: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    with httpx.Client(base_url=address, timeout=60.0) as client:
+        for first in range(0, len(listings), _MANY):
+            block = listings[first : first + _MANY]
+            answer = client.post("/v1/score-many", json={"listings": block})
+            answer.raise_for_status()
+            results = answer.json()["results"]
+            ranked += [
+                (listing, result["decision"])
+                for listing, result in zip(block, results, strict=True)
+                if "decision" in result
+            ]
+    actions = ("allow", "monitor", "review", "lab_test", "block")
+    return sorted(ranked, key=lambda pair: (-actions.index(pair[1]["action"]), -pair[1]["expected_harm"]))

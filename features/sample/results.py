@@ -18,19 +18,19 @@ def past_results(past: Mapping[str, Sequence[Sequence[Any]]]) -> list[dict[str, 
     Returns
     -------
     list of dict
-        ``{"kind", "made_up": True, "record"}``; ``record`` holds the fields of the type of that kind in
-        ``training.records`` (``lab_result``: LabResult, ``recall``: Recall, ``inspection``: InspectionRound).
+        The lines that ``training.sources`` reads under the name ``sample``: the fields of the type in
+        ``training.records``, ``record`` (which type) and ``made_up``, always True.
     """
     makers = {
         "laboratory": ("lab_result", _lab),
         "recall": ("recall", _recall),
-        "inspection": ("inspection", _round),
+        "inspection": ("inspection_round", _round),
     }
     rows = []
     for part, (kind, make) in makers.items():
         for number, row in enumerate(past[part], start=1):
-            record = {"source": "sample", "native_id": f"made-up-{kind}-{number:03d}", **make(row)}
-            rows.append({"kind": kind, "made_up": True, "record": record})
+            head = {"record": kind, "made_up": True, "source": "sample"}
+            rows.append({**head, "native_id": f"made-up-{kind}-{number:03d}", **make(row)})
     return rows
 
 

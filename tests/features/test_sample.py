@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from features.sample.build import as_jsonl, build, halves, lock, past_results, r
 from features.sample.disguise import KINDS, disguise
 from features.schema import parse_listing
 from training.records import InspectionRound, LabResult, Recall
+from training.sources import SOURCES
 
 FOLDER = Path(features.sample.__file__).parent
 HAZARDS = """lead cadmium nickel phthalates formaldehyde azo_dyes biocides chemical_other
@@ -222,25 +222,26 @@ def test_titles_are_all_different(listings):
     assert titles.most_common(1)[0][1] == 1
 
 
-def test_past_results_fit_the_records_and_are_marked_made_up():
-    types = {"lab_result": LabResult, "recall": Recall, "inspection": InspectionRound}
-    rows = _lines("past_results.jsonl")
-    assert len(rows) >= 60
-    assert {row["kind"] for row in rows} == set(types)
-    for row in rows:
-        record = types[row["kind"]](**row["record"])
-        assert row["made_up"] is True
-        assert record.source == "sample"
-        assert 2024 <= date.fromisoformat(row["record"]["date"]).year <= 2026
-    judged = [row["record"] for row in rows if row["kind"] == "lab_result"]
-    assert {record["failed"] for record in judged} == {True, False}
-    assert {record["laboratory"] for record in judged} == {"KTR", "KCL", "KOTITI", "FITI", "KATRI"}
-    assert {record["hazard"] for record in judged} <= set(HAZARDS)
+def test_past_results_are_read_by_their_source_and_marked_made_up():
+    lines = _lines("past_results.jsonl")
+    assert len(lines) >= 60
+    assert all(line["made_up"] is True and line["source"] == "sample" for line in lines)
+    records = list(SOURCES["sample"].read(FOLDER / "past_results.jsonl"))
+    assert Counter(type(record) for record in records).keys() == {LabResult, Recall, InspectionRound}
+    assert len(records) == len(lines)
+    assert all(2024 <= record.date.year <= 2026 for record in records)
+
+
+def test_past_laboratory_results_pass_and_fail_in_all_five_laboratories():
+    judged = [line for line in _lines("past_results.jsonl") if line["record"] == "lab_result"]
+    assert {line["failed"] for line in judged} == {True, False}
+    assert {line["laboratory"] for line in judged} == {"KTR", "KCL", "KOTITI", "FITI", "KATRI"}
+    assert {line["hazard"] for line in judged} <= set(HAZARDS)
 
 
 def test_past_results_are_about_other_products(sources):
     sold = {item[language]["t"] for item in sources.products for language in ("ko", "en", "zh")}
-    names = {row["record"].get("product_name") for row in _lines("past_results.jsonl")}
+    names = {row.get("product_name") for row in _lines("past_results.jsonl")}
     assert not sold & names
 
 

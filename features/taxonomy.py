@@ -82,8 +82,8 @@ class Taxonomy:
         By code.
     crosswalks
         By scheme: ``cpsc``, ``safety_gate``, ``korean``, ``english``, ``chinese``.
-    verdict_terms, ordinary_words
-        Words per language: those that say an authority has spoken, and those that only look like a hazard's name.
+    ordinary_words
+        Words per language that only look like a hazard's name.
     risk_matrix
         The table of the EU guideline.
     harm_weights
@@ -95,7 +95,6 @@ class Taxonomy:
     hazards: tuple[Hazard, ...]
     laboratories: Mapping[str, Laboratory]
     crosswalks: Mapping[str, Crosswalk]
-    verdict_terms: Mapping[str, tuple[str, ...]]
     ordinary_words: Mapping[str, tuple[str, ...]]
     risk_matrix: RiskMatrix
     harm_weights: tuple[float, ...]
@@ -142,12 +141,11 @@ class Taxonomy:
 
     @cached_property
     def mask_terms(self) -> Mapping[str, tuple[str, ...]]:
-        """Per language every word to hide from a name view, hazard names and verdicts, longest first."""
+        """Per language every word to hide from a name view, longest first."""
         return {
             language: tuple(
                 sorted(
-                    {term for hazard in self.hazards for term in hazard.mask_terms[language]}
-                    | set(self.verdict_terms[language]),
+                    {term for hazard in self.hazards for term in hazard.mask_terms[language]},
                     key=lambda term: (-len(term), term),
                 )
             )
@@ -389,7 +387,6 @@ def _load(folder: Path | None) -> Taxonomy:
         crosswalks=MappingProxyType(
             {name: build_crosswalk(name, entry) for name, entry in form.crosswalks.items()}
         ),
-        verdict_terms=build_terms(form.verdict_terms),
         ordinary_words=build_terms(form.ordinary_words),
         risk_matrix=build_matrix(form.risk_matrix),
         harm_weights=tuple(form.harm_weights),

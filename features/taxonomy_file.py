@@ -134,7 +134,6 @@ class TaxonomyFile(_Entry):
     severity_source: str
     test_method_mark: Mark
     hazards: dict[Code, HazardEntry] = Field(min_length=1)
-    verdict_terms: Terms
     ordinary_words: Terms
     crosswalks: dict[Code, CrosswalkEntry]
     scopes: dict[Code, ScopeEntry]

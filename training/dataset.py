@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.groups import of_inspection
 from features.taxonomy import Taxonomy
 from training.config import Config
 from training.labels import Cut, LabelMatrix, from_laboratory, from_recalls
@@ -107,13 +108,10 @@ def _counts(
     rounds: list[InspectionRound], taxonomy: Taxonomy, left_out: Counter[str]
 ) -> tuple[GroupCount, ...]:
     """Name each round's product group; a group that the taxonomy does not know is counted as left out."""
-    names = {
-        name.casefold(): code for code, group in taxonomy.groups.items() for name in group.inspection_names
-    }
     counts: list[GroupCount] = []
     for row in rounds:
-        code = names.get(row.group_name.casefold()) or names.get(row.group_name_ko.casefold())
-        if code is None:
+        code = of_inspection(row.group_name.removesuffix("#rest"), row.group_name_ko)
+        if code not in taxonomy.groups:
             left_out[f"inspection group {row.group_name!r} is not in the taxonomy"] += 1
         else:
             counts.append(GroupCount(code, row.n_tested, row.n_failed))

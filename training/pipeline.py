@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from features.encoders import Encoder, load_encoder
+from features.groups import of_cpsc
 from features.taxonomy import Taxonomy, load_taxonomy
 from features.text import NgramVocabulary
 from training.bundle import LabHeads, Model, save_bundle
@@ -72,7 +73,7 @@ def prepare(labels: LabelMatrix, reader: Reader, encoder: Encoder) -> Prepared:
     return Prepared(labels, readings, embeddings, groups)
 
 
-def kinds_of(labels: LabelMatrix, taxonomy: Taxonomy) -> tuple[np.ndarray, tuple[str, ...]]:
+def kinds_of(labels: LabelMatrix) -> tuple[np.ndarray, tuple[str, ...]]:
     """Number each item's kind of product, from the regulator's own product type; -1 where it gives none.
 
     Returns
@@ -81,11 +82,10 @@ def kinds_of(labels: LabelMatrix, taxonomy: Taxonomy) -> tuple[np.ndarray, tuple
     names : tuple of str
         The product types that occur at least three times, in alphabetical order, then the product groups of the rest.
     """
-    groups = {name.casefold(): code for code, group in taxonomy.groups.items() for name in group.cpsc_types}
     types = [item.product_types[0] if item.product_types else "" for item in labels.items]
     names, counts = np.unique([name for name in types if name], return_counts=True)
     kept = {str(name) for name, count in zip(names, counts, strict=True) if count >= 3}
-    named = [name if name in kept else groups.get(name.casefold(), "") for name in types]
+    named = [name if name in kept else next(iter(of_cpsc(name)), "") for name in types]
     order = tuple(sorted(set(named) - {""}))
     position = {name: i for i, name in enumerate(order)}
     return np.array([position.get(name, -1) for name in named], dtype=int), order
@@ -133,7 +133,7 @@ def fit_type_model(
 ) -> tuple[HazardTypeHeads, np.ndarray, tuple[str, ...]]:
     """Fit and calibrate the second factor; also its held-out probabilities and the kinds of product."""
     settings = HeadSettings(**config.heads.model_dump())
-    kinds, names = kinds_of(recalls.labels, taxonomy)
+    kinds, names = kinds_of(recalls.labels)
     data = TypeData(
         [reading.view.text for reading in recalls.readings],
         recalls.embeddings,
@@ -280,7 +280,8 @@ def train(
     lab_model, lab_figures = fit_lab_model(lab, taxonomy, config)
     say("failure rates of product groups")
     parents: dict[str, str | None] = {code: group.parent for code, group in taxonomy.groups.items()}
-    rates = group_rates(dataset.rounds, parents | {"": None}, root_rate=config.root_rate)
+    stated = {code: g.failure_rate for code, g in taxonomy.groups.items() if g.failure_rate is not None}
+    rates = group_rates(dataset.rounds, parents | {"": None}, root_rate=config.root_rate, stated=stated)
     prior, rate = group_priors(taxonomy, recalls, rates)
     model = Model(hazard_type, lab_model, prior, rate)
     past, codes = past_results([recalls, lab], taxonomy)

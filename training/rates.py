@@ -51,6 +51,7 @@ def group_rates(
     parents: Mapping[str, str | None],
     *,
     root_rate: float,
+    stated: Mapping[str, float] | None = None,
     concentration: float | None = None,
 ) -> dict[str, GroupRate]:
     """Estimate the failure rate of every group, each drawn toward its parent.
@@ -67,6 +68,8 @@ def group_rates(
         Every group and its parent, None for a root. An unknown group in ``counts`` is an error.
     root_rate
         Failure rate of goods that nobody singled out, the rate of a root without rounds.
+    stated
+        Assumed rates of groups that no round reaches; such a group is drawn toward this instead of its parent.
     concentration
         Fitted from ``counts`` where None.
 
@@ -105,6 +108,7 @@ def group_rates(
             raise ValueError(f"The parents of {group!r} form a circle; expected a tree.")
         parent = parents[group]
         prior = root_rate if parent is None else rate_of(parent, seen | {group}).rate
+        prior = (stated or {}).get(group, prior)
         n, k, raw = own.get(group, (0.0, 0.0, 0))
         a, b = k + s * prior, n - k + s * (1 - prior)
         low, high = _beta_interval(a, b)

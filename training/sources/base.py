@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from features.rows import Form, read_rows
 from training.records import Record, Reject
+from training.sources.parsing import SourceError
 from training.sources.web import Page, SourceChangedError, Web
 
 
@@ -55,6 +57,54 @@ class NetworkSource(Source, Protocol):
     def parse(self, page: Page) -> Iterator[Record | Reject]:
         """Read a page as `Source.read` reads a file."""
         ...
+
+
+def read_table(
+    name: str,
+    path: Path,
+    required: Sequence[str],
+    build: Callable[[Mapping[str, str]], Record],
+    form: Form | None = None,
+) -> Iterator[Record | Reject]:
+    """Read a delimited file row by row; each is a record or a reject.
+
+    Parameters
+    ----------
+    name
+        Of the source, for its rejects.
+    required
+        Columns that must exist. Names are compared in lower case with underscores for blanks, since
+        publishers change those (``PURCHASE COUNTRY``, ``purchase_country``).
+    build
+        Makes the record; its ValueError or KeyError is the reason of the reject.
+
+    Raises
+    ------
+    SourceError
+        When a required column is missing; `features.rows.ReadError` when the file cannot be read.
+    """
+    checked = False
+    for row in read_rows(path, form):
+        values = {column.lower().replace(" ", "_"): cell for column, cell in row.values.items()}
+        if values and not checked:
+            _check_columns(path.name, required, list(values))
+            checked = True
+        try:
+            if row.problem:
+                raise ValueError(row.problem)
+            yield build(values)
+        except (KeyError, ValueError) as error:
+            raw = row.raw or "|".join(f"{column}={cell}" for column, cell in values.items() if cell)
+            yield Reject(name, row.line, str(error).strip("'\""), raw)
+
+
+def _check_columns(file: str, required: Sequence[str], there: Sequence[str]) -> None:
+    missing = [column for column in required if column not in there]
+    if missing:
+        raise SourceError(
+            f"{file}: missing column {', '.join(missing)}; the file has {', '.join(there)}. "
+            "The source may have changed its form: compare it with the adapter's documentation"
+        )
 
 
 def parse_json(body: bytes, what: str) -> Any:

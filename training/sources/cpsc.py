@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.records import Recall, Record, Reject
+from training.sources.base import read_table
 from training.sources.hazards import crosswalk, hazards_in
-from training.sources.parsing import US_DATES, clean, parse_date, split, table
+from training.sources.parsing import US_DATES, clean, parse_date, split
 
 REGULATOR = "US CPSC"
-
-
-def _reject(source: str, line: int, reason: str, row: Mapping[str, str]) -> Reject:
-    return Reject(source, line, reason, "|".join(f"{key}={value}" for key, value in row.items() if value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +32,7 @@ class CpscRecalls:
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield recalls; see `training.sources.base.Source`."""
         required = ("recall_number", "recall_date", "descriptions", "hazards")
-        for line, row in table(path, required):
-            try:
-                yield self._recall(row)
-            except (KeyError, ValueError) as error:
-                yield _reject(self.name, line, str(error).strip("'\""), row)
+        yield from read_table(self.name, path, required, self._recall)
 
     def _recall(self, row: Mapping[str, str]) -> Recall:
         number, names = clean(row["recall_number"]), split(row["descriptions"])
@@ -74,11 +67,8 @@ class CpscToys:
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield recalls; see `training.sources.base.Source`."""
-        for line, row in table(path, ("title", "date", "summary", "recall_number")):
-            try:
-                yield self._recall(row)
-            except ValueError as error:
-                yield _reject(self.name, line, str(error), row)
+        required = ("title", "date", "summary", "recall_number")
+        yield from read_table(self.name, path, required, self._recall)
 
     def _recall(self, row: Mapping[str, str]) -> Recall:
         number, title = clean(row["recall_number"]), clean(row["title"])
@@ -109,11 +99,7 @@ class CpscSports:
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield recalls; see `training.sources.base.Source`."""
-        for line, row in table(path, ("number", "date", "name", "hazard")):
-            try:
-                yield self._recall(row)
-            except ValueError as error:
-                yield _reject(self.name, line, str(error), row)
+        yield from read_table(self.name, path, ("number", "date", "name", "hazard"), self._recall)
 
     def _recall(self, row: Mapping[str, str]) -> Recall:
         number = clean(row["number"])

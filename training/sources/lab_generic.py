@@ -32,6 +32,7 @@ OPTIONAL = (
     "result_id", "sample_id", "listing_id", "product_type", "hazard", "value", "unit", "verdict", "date",
     "laboratory", "program", "maker", "country",
 )  # fmt: skip
+# Words for the laboratory's own judgement -> failed.
 _VERDICTS = {
     **dict.fromkeys(("pass", "passed", "p", "적합", "합격", "合格", "符合"), False),
     **dict.fromkeys(("fail", "failed", "f", "부적합", "불합격", "不合格", "不符合"), True),

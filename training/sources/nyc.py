@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training.records import LabResult, Record, Reject
-from training.sources.base import need_fields, parse_json, raw_text
+from training.sources.base import need_fields, parse_json, raw_text, read_table
 from training.sources.parsing import (
     US_DATES,
     canonical_unit,
@@ -21,7 +21,6 @@ from training.sources.parsing import (
     open_bytes,
     parse_date,
     parse_measurement,
-    table,
 )
 from training.sources.web import MEBIBYTE, Page, SourceChangedError, Web
 
@@ -55,8 +54,7 @@ class NycMetals:
         if ".json" in path.suffixes:
             yield from self._objects(open_bytes(path), path.name)
             return
-        for line, row in table(path, _FIELDS):
-            yield self.read_row(line, row)
+        yield from read_table(self.name, path, _FIELDS, self._result)
 
     def fetch_iter(self, web: Web, state: Mapping[str, str]) -> Iterator[Page]:
         """Page through the table in order of row id; a last page that is not full is asked for again next time."""
@@ -89,19 +87,12 @@ class NycMetals:
 
     def _objects(self, body: bytes, what: str) -> Iterator[Record | Reject]:
         for place, row in enumerate(parse_json(body, what), start=1):
-            if isinstance(row, dict):
-                yield self.read_row(place, {str(k).lower().replace(" ", "_"): v for k, v in row.items()})
-            else:
-                problem = f"got a JSON {type(row).__name__}, expected an object"
-                yield Reject(self.name, place, problem, raw_text(row))
-
-    def read_row(self, line: int, row: Mapping[str, Any]) -> LabResult | Reject:
-        """Read one row whose keys are lower case with underscores."""
-        try:
-            return self._result(row)
-        except ValueError as error:
-            raw = "|".join(f"{key}={value}" for key, value in row.items() if value)
-            return Reject(self.name, line, str(error), raw)
+            try:
+                if not isinstance(row, dict):
+                    raise ValueError(f"got a JSON {type(row).__name__}, expected an object")
+                yield self._result({str(k).lower().replace(" ", "_"): v for k, v in row.items()})
+            except ValueError as error:
+                yield Reject(self.name, place, str(error), raw_text(row))
 
     def _result(self, row: Mapping[str, Any]) -> LabResult:
         number, product = clean(row.get("row_id")), clean(row.get("product_name"))

@@ -7,19 +7,18 @@ explicit because a date guesser reads ``03/04/2011`` either way.
 from __future__ import annotations
 
 import calendar
-import csv
 import gzip
 import html
-import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from dateutil import parser as dateutil_parser
+
+from features.rows import ReadError
 
 # What publishers write for "nothing" (compared without case).
 EMPTY_WORDS = frozenset(
@@ -71,7 +70,7 @@ _UNITS = {
 }
 
 
-class SourceError(ValueError):
+class SourceError(ReadError):
     """A whole file or answer that is not what its source promises: got, expected, what to do."""
 
 
@@ -206,51 +205,6 @@ def canonical_unit(unit: Any) -> tuple[str, float] | None:
     """
     key = clean(unit).lower().replace(" ", "").replace("μ", "µ").replace("㎎", "mg").replace("²", "2")
     return _UNITS.get(key)
-
-
-@contextmanager
-def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
-    """Open a plain or gzipped text file, gzip told by its first bytes, not by its name."""
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        binary = gzip.GzipFile(fileobj=raw) if zipped else raw
-        with io.TextIOWrapper(binary, encoding=encoding, newline="") as text:  # type: ignore[arg-type]
-            yield text
-
-
-def table(
-    path: Path, required: Sequence[str], delimiter: str = ",", quoted: bool = True
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a delimited file with their line number.
-
-    Header names are compared without case, spaces or underscores, since publishers change those
-    (``PURCHASE COUNTRY``, ``purchase_country``); keys come back lower case with underscores.
-
-    Raises
-    ------
-    SourceError
-        When the file is empty, is not UTF-8 text, or lacks a required column.
-
-    """
-    csv.field_size_limit(10_000_000)
-    with open_text(path) as text:
-        rows = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-        try:
-            header = [name.strip().lower().replace(" ", "_") for name in next(rows, [])]
-            missing = [name for name in required if name not in header]
-            if missing:
-                raise SourceError(
-                    f"{path.name}: missing column {', '.join(missing)}; "
-                    f"the file has {', '.join(header) or 'none'}. "
-                    "The source may have changed its form: compare it with the adapter's documentation"
-                )
-            for row in rows:
-                if row:
-                    padded = row + [""] * (len(header) - len(row))
-                    yield rows.line_num, dict(zip(header, padded, strict=False))
-        except (UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
-            raise SourceError(f"{path.name}: cannot be read after line {rows.line_num}: {error}") from None
 
 
 def open_bytes(path: Path) -> bytes:

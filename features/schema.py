@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from features.errors import UserError
+
 TITLE_MAX = 1_000
 TEXT_MAX = 100_000
 LIST_MAX = 500
@@ -129,7 +131,7 @@ class FieldError:
     got: str
 
 
-class ListingError(ValueError):
+class ListingError(UserError):
     """A listing that cannot be read; ``errors`` holds every wrong field at once."""
 
     def __init__(self, errors: tuple[FieldError, ...]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.errors import UserError
 from features.groups import of_inspection
 from features.taxonomy import Taxonomy
 from training.config import Config
@@ -20,7 +21,7 @@ from training.records import InspectionRound, LabResult, Recall, Reject
 from training.sources import SOURCES
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Data that a configuration names and that is not there or not usable."""
 
 

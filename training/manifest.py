@@ -9,11 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from features.errors import UserError
+
 MANIFEST = "manifest.json"
 CONTRACT = 1
 
 
-class BundleError(ValueError):
+class BundleError(UserError):
     """A bundle that must not be used: damaged, foreign, or made for another version."""
 
 

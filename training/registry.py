@@ -17,6 +17,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from features.errors import UserError
 from training.manifest import Manifest, read_manifest
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -24,7 +25,7 @@ _ARTIFACT = "bundle"
 _ADDRESS = re.compile(r"^models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))$")
 
 
-class RegistryError(ValueError):
+class RegistryError(UserError):
     """A registry address that names no bundle."""
 
 

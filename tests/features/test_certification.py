@@ -116,6 +116,15 @@ def test_every_group_of_the_project_has_a_class():
         assert line[-1] in RULES.groups, code
 
 
+def test_groups_and_rules_agree_on_who_needs_a_number():
+    for code, group in load_taxonomy().groups.items():
+        entry = RULES.groups.get(code)
+        if entry is None or entry.mark != "read_secondary" or entry.kc_class == "unknown":
+            continue
+        needed = RULES.classes[entry.kc_class].number == "required"
+        assert needed == (group.kc_class in {"certification", "confirmation"}), code
+
+
 GOOD, CANCELLED, EXPIRED = "CB061R0001-3018", "CB061R0002-3018", "CB061R0003-3018"
 REGISTER = Register.of([(GOOD, "적합"), (CANCELLED, "안전인증취소"), (EXPIRED, "기간만료")])
 

@@ -95,7 +95,7 @@ def _command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., None]], click
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="listing-risk")
 def main() -> None:
-    r"""Score marketplace listings for product-safety hazards.
+    """Score marketplace listings for product-safety hazards.
 
     \b
     Examples:
@@ -152,7 +152,7 @@ def _columns(text: str | None) -> ColumnMap | None:
 @_policy
 @click.option("--all-hazards", is_flag=True, help="Show every hazard, however unlikely.")
 def score(listing: Any, bundle: str | None, policy: Path | None, all_hazards: bool) -> None:
-    r"""Decide about one listing, a JSON object in a file or on standard input.
+    """Decide about one listing, a JSON object in a file or on standard input.
 
     \b
     Examples:
@@ -193,7 +193,7 @@ def batch(
     defaults: tuple[str, ...],
     encoding: str | None,
 ) -> None:
-    r"""Score a file of any size in constant memory.
+    """Score a file of any size in constant memory.
 
     Rejected rows go to OUTPUT.rejects.jsonl with every reason.
 
@@ -265,7 +265,7 @@ def _pair(entry: str) -> tuple[str, str]:
 @click.option("--output", "-o", type=_PATH, required=True, help="Folder of the bundle.")
 @click.option("--track/--no-track", default=False, help="Record the run and the version in MLflow.")
 def train(config_file: Path, data: Path, as_of: Any, output: Path, track: bool) -> None:
-    r"""Train a bundle from past results.
+    """Train a bundle from past results.
 
     \b
     Examples:
@@ -303,7 +303,7 @@ def train(config_file: Path, data: Path, as_of: Any, output: Path, track: bool) 
 )
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Only results up to this day.")
 def evaluate(bundle: str, data: Path, output: Path, after: Any, until: Any) -> None:
-    r"""Measure a bundle on results that it was not trained on.
+    """Measure a bundle on results that it was not trained on.
 
     \b
     Examples:
@@ -330,7 +330,7 @@ def evaluate(bundle: str, data: Path, output: Path, after: Any, until: Any) -> N
 @click.option("--host", default=None, help="[default: 127.0.0.1, this machine only]")
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="[default: 3000]")
 def serve(bundle: str | None, policy: Path | None, host: str | None, port: int | None) -> None:
-    r"""Start the service in the foreground, until Ctrl-C.
+    """Start the service in the foreground, until Ctrl-C.
 
     \b
     Examples:
@@ -355,7 +355,7 @@ def serve(bundle: str | None, policy: Path | None, host: str | None, port: int |
 @click.option("--detach", is_flag=True, help="Leave the service running and return.")
 @click.option("--stop", is_flag=True, help="Stop a service that was left running.")
 def demo(port: int, detach: bool, stop: bool) -> None:
-    r"""Start the service with the starter bundle and rank the sample catalogue.
+    """Start the service with the starter bundle and rank the sample catalogue.
 
     \b
     Examples:
@@ -372,7 +372,7 @@ def demo(port: int, detach: bool, stop: bool) -> None:
 @click.argument("bundle", required=False)
 @click.option("--card", is_flag=True, help="Print the model card.")
 def model(bundle: str | None, card: bool) -> None:
-    r"""Show what a bundle is: version, data, thresholds, figures.
+    """Show what a bundle is: version, data, thresholds, figures.
 
     \b
     Examples:
@@ -400,7 +400,7 @@ def model(bundle: str | None, card: bool) -> None:
 @click.argument("source", metavar="FILE", type=_FILE)
 @click.option("--output", "-o", type=_PATH, required=True, help="Records as JSONL; rejects beside it.")
 def ingest(reader: str, source: Path, output: Path) -> None:
-    r"""Read a publisher's file into records, and say what could not be read.
+    """Read a publisher's file into records, and say what could not be read.
 
     \b
     Examples:

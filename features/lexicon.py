@@ -48,7 +48,7 @@ def _compile(words: list[str], before: str, after: str) -> re.Pattern[str] | Non
 class TermFinder:
     """Finds terms of any language in text that `features.normalize.normalize` made.
 
-    Latin terms match whole words, with a plural; a space in a term may be a hyphen or missing. Korean and
+    Latin terms match whole words, with a plural and with ``-free``; a space in a term may be a hyphen or missing. Korean and
     Chinese terms match anywhere, except that a single character (and, with ``short_hangul_alone``, a Hangul
     term of two) must stand by itself: the Korean for lead is also a syllable of the one for storage.
 
@@ -71,7 +71,7 @@ class TermFinder:
         ]
         free = [w for w in words if w not in set(latin) | set(alone)]
         compiled = (
-            _compile(latin, "(?<![a-z0-9])", "(?:e?s)?(?![a-z0-9])"),
+            _compile(latin, "(?<![a-z0-9])", "(?:e?s)?(?:[ \\-]free)?(?![a-z0-9])"),
             _compile(alone, f"(?<![{_CJK}])", f"(?![{_CJK}])"),
             _compile(free, "", ""),
         )

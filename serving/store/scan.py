@@ -87,7 +87,10 @@ class Scan:
             sa.select(table).order_by(table.c.number), execution_options={"yield_per": 5_000}
         )
         for number, first, last, at, root, previous, digest in result:
-            yield Link(number, first, last, at, bytes(root), bytes(previous)), bytes(digest)
+            yield (
+                Link(number, _whole(first), _whole(last), _whole(at), as_bytes(root), as_bytes(previous)),
+                as_bytes(digest),
+            )
 
     def windows(self, first: int, last: int) -> Iterator[Window]:
         """Everything from ``first`` to ``last``, a few thousand rows at a time."""
@@ -133,8 +136,40 @@ class Scan:
         return [(row[0], row[1], row[2]) for row in found]
 
 
+def as_bytes(value: Any) -> bytes:
+    """Take what a column of bytes holds; SQLite lets a tampering hand put text or numbers there."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else b""
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else -1
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
+
+
 @contextmanager
-def scanning(store: Store) -> Iterator[Scan]:
-    """Open one consistent view of the store; writers go on meanwhile."""
+def scanning(store: Store, lenient: bool = False) -> Iterator[Scan]:
+    """Open one consistent view of the store; writers go on meanwhile.
+
+    Parameters
+    ----------
+    lenient
+        Read text that is not UTF-8 instead of failing; several times slower.
+
+    Raises
+    ------
+    DamagedTextError
+        When a text is not UTF-8 and ``lenient`` is off.
+    """
     with reading(store.engine) as connection:
-        yield Scan(connection)
+        raw: Any = connection.connection.driver_connection
+        sqlite = store.engine.dialect.name == "sqlite"
+        if lenient and sqlite:
+            raw.text_factory = _lenient
+        try:
+            yield Scan(connection)
+        finally:
+            if lenient and sqlite:
+                raw.text_factory = str

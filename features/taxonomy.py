@@ -229,6 +229,19 @@ class Taxonomy:
         self.crosswalk(scheme, term)
         return self._scheme(scheme).possible.get(fold(term), frozenset())
 
+    def covers(self, scheme: str) -> frozenset[str]:
+        """Hazards a scheme has a word for at all.
+
+        The others are unknown in its records, whatever a record says: CPSC has no category for nickel, so that none of
+        its recalls names nickel does not mean that the goods were free of it.
+
+        Raises
+        ------
+        UnknownTermError
+            When the scheme does not exist.
+        """
+        return frozenset[str]().union(*self._scheme(scheme).names.values())
+
     def named_in(self, text: str) -> HazardReading:
         """Hazards that an authority's sentence names, in Korean, English or Chinese; see `HazardReading`."""
         return self._words.read(text)

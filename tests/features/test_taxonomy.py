@@ -167,12 +167,22 @@ def test_a_vague_term_leaves_hazards_open_instead_of_asserting_one(taxonomy):
     assert taxonomy.possible("cpsc", "Explosion/Projectiles") == {"projectile"}
 
 
+def test_what_a_scheme_has_no_word_for_is_not_covered(taxonomy):
+    covered = taxonomy.covers("cpsc")
+    assert {"lead", "fire", "magnet_ingestion"} <= covered
+    assert covered.isdisjoint({"nickel", "impact_protection", "covert_camera"})
+    assert "impact_protection" in taxonomy.possible("cpsc", "Vehicle Accident")
+    assert "impact_protection" in taxonomy.covers("korean")
+    with pytest.raises(UnknownTermError, match="got scheme 'oecd'"):
+        taxonomy.covers("oecd")
+
+
 @pytest.mark.parametrize(
     ("term", "code"),
     {
         "카드뮴": "cadmium", "납": "lead", "프탈레이트": "phthalates", "작은 부품": "choking", "끼임": "entrapment",
         "화상": "burn", "감전": "electric_shock", "충격흡수성": "impact_protection", "CMIT": "biocides",
-        "폼알데하이드": "formaldehyde", "자속지수": "magnet_ingestion", "레이저": "optical_radiation",
+        "폼알데하이드": "formaldehyde", "자속지수": "magnet_ingestion", "레이저 출력": "optical_radiation",
         "익사": "drowning",
         "조임끈": "strangulation", "세균": "microbiological", "일산화탄소": "carbon_monoxide", "붕소": "chemical_other",
     }.items(),

@@ -18,7 +18,8 @@ from pathlib import Path
 import yaml
 
 from training.records import InspectionRound, Record, Reject
-from training.sources.parsing import clean, known_by, table
+from training.sources.base import read_table
+from training.sources.parsing import clean, known_by
 
 _ALL = re.compile(r"\ball\b|^전체$|\btotal\b", re.IGNORECASE)
 
@@ -45,18 +46,20 @@ class InspectionRounds:
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield rounds, batch by batch; see `training.sources.base.Source`."""
         batches: dict[str, list[tuple[InspectionRound, str]]] = {}
-        for line, row in table(path, ("batch_id", "agency", "product_group", "n_tested", "n_failed")):
-            try:
-                batch = clean(row["batch_id"])
-                place = len(batches.get(batch, []))
-                record = self._round(row, place)
-                inside = clean(row.get("inside")) or self.nesting.get((batch, record.group_name), "")
-                batches.setdefault(batch, []).append((record, inside))
-            except ValueError as error:
-                raw = "|".join(f"{key}={value}" for key, value in row.items() if value)
-                yield Reject(self.name, line, str(error), raw)
-        for rows in batches.values():
-            yield from mark_leaves([record for record, _ in rows], [inside for _, inside in rows])
+
+        def place(row: Mapping[str, str]) -> InspectionRound:
+            batch = clean(row["batch_id"])
+            record = self._round(row, len(batches.get(batch, [])))
+            inside = clean(row.get("inside")) or self.nesting.get((batch, record.group_name), "")
+            batches.setdefault(batch, []).append((record, inside))
+            return record
+
+        # A row's standing depends on its whole batch, so only the rejects of this first pass are passed on.
+        required = ("batch_id", "agency", "product_group", "n_tested", "n_failed")
+        rows = read_table(self.name, path, required, place)
+        yield from (row for row in rows if isinstance(row, Reject))
+        for held in batches.values():
+            yield from mark_leaves([record for record, _ in held], [inside for _, inside in held])
 
     def _round(self, row: Mapping[str, str], place: int) -> InspectionRound:
         tested, failed = _count(row["n_tested"], "n_tested"), _count(row["n_failed"], "n_failed")

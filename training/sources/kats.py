@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from features.certification import parse_numbers
+from features.rows import Form
 from training.records import Recall, Record, Reject
-from training.sources.base import need_fields, parse_json, raw_text
+from training.sources.base import need_fields, parse_json, raw_text, read_table
 from training.sources.hazards import hazards_in
 from training.sources.parsing import (
     KOREAN_DATES,
@@ -25,7 +26,6 @@ from training.sources.parsing import (
     open_bytes,
     parse_date,
     split,
-    table,
 )
 from training.sources.web import MEBIBYTE, OutsideError, Page, SourceChangedError, Web
 
@@ -161,14 +161,8 @@ class KatsRegister:
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield recalls; see `training.sources.base.Source`."""
-        rows = table(
-            path, ("recalluid", "publishdate", "recallproductname", "recallmodelname"), "\t", quoted=False
-        )
-        for line, row in rows:
-            try:
-                yield self._recall(row)
-            except ValueError as error:
-                yield Reject(self.name, line, str(error), "|".join(row.values()))
+        required = ("recalluid", "publishdate", "recallproductname", "recallmodelname")
+        yield from read_table(self.name, path, required, self._recall, Form(quoted=False))
 
     def _recall(self, row: Mapping[str, str]) -> Recall:
         number, kind, model = (

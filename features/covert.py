@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from features.lexicon import TermFinder
+from features.covert_weights import THINGS, CovertWeights
 from features.normalize import Normalized, normalize
 from features.schema import Listing
 
-THINGS = ("thing", "thing_or_accessory")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u3131-\u3163\u1100-\u11ff\uff21-\uff5a]")
 
 
@@ -50,22 +48,6 @@ class CovertScore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    weight: float
-    finder: TermFinder
-    if_concealed: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    name: str
-    weight: float
-    all: tuple[str, ...]
-    unless: tuple[str, ...]
-    any_thing: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Found:
     """Where a group was found: field name, normalised field, position."""
 
@@ -77,51 +59,6 @@ class _Found:
     def evidence(self, weight: float, kind: str) -> CovertEvidence:
         start, end = self.source.span(self.start, self.end)
         return CovertEvidence(self.field, start, end, self.source.original[start:end], weight, kind)
-
-
-class _Weights:
-    """The weights file, compiled."""
-
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.version: int = raw["version"]
-        self.bias: float = raw["bias"]
-        self.details_share: float = raw["details_share"]
-        self.details_length: int = raw["details_length"]
-        self.details_groups: tuple[str, ...] = tuple(raw["details_groups"])
-        self.ordinary_floor: float = raw["ordinary_floor"]
-        self.groups = {
-            name: _Group(
-                group["weight"],
-                TermFinder(str(term) for terms in group["terms"].values() for term in terms),
-                group.get("if_concealed"),
-            )
-            for name, group in raw["groups"].items()
-        }
-        self.rules = tuple(
-            _Rule(r["name"], r["weight"], tuple(r["all"]), tuple(r.get("unless", ())), r.get("any_thing", False))
-            for r in raw["rules"]
-        )
-        self.relations: Mapping[str, float] = {
-            k: v for k, v in raw["relations"].items() if not isinstance(v, str)
-        }
-        self.for_words = re.compile(raw["relations"]["for_words"])
-        self.for_after_camera = re.compile(raw["relations"]["for_after_camera"])
-        self.with_words = re.compile(raw["relations"]["with_words"])
-        self._check()
-        self.core = self._union("camera", "explicit", "recording", "camera_inside", "resolution")
-        self.things = self._union(*THINGS)
-        self.in_details = self._union("explicit", "camera_inside")
-
-    def _union(self, *names: str) -> TermFinder:
-        return TermFinder(term for name in names for term in self.groups[name].finder.terms)
-
-    def _check(self) -> None:
-        named = {g for rule in self.rules for g in (*rule.all, *rule.unless)} | set(self.details_groups)
-        if unknown := sorted(named - set(self.groups)):
-            raise ValueError(
-                f"Got rules that name the groups {unknown} but expected names among {sorted(self.groups)}; "
-                "add the groups or mend the rules of the covert-camera weights."
-            )
 
 
 class CovertCameraDetector:
@@ -137,9 +74,9 @@ class CovertCameraDetector:
         self.path = path
 
     @cached_property
-    def _weights(self) -> _Weights:
+    def _weights(self) -> CovertWeights:
         source = self.path or resources.files("features").joinpath("covert_camera.yaml")
-        return _Weights(yaml.safe_load(source.read_text(encoding="utf-8")))
+        return CovertWeights(yaml.safe_load(source.read_text(encoding="utf-8")))
 
     @property
     def version(self) -> int:
@@ -168,29 +105,34 @@ class CovertCameraDetector:
 
     def _score(self, title: Normalized, details: tuple[tuple[str, str], ...]) -> CovertScore:
         weights = self._weights
-        core = weights.core.search(title.text) is not None
-        thing = core or weights.things.search(title.text) is not None
-        speaking = self._speaking(details) if details else False
-        if not core and not speaking:
+        if not self._worth_reading(title.text) and not self._speaking(details):
             return CovertScore(_sigmoid(weights.bias), ())
         in_title = {
             name: _Found("title", title, match.start(), match.end())
             for name, group in weights.groups.items()
             if (match := group.finder.search(title.text))
         }
-        in_details = self._read_details(details) if details and (speaking or thing) else {}
+        in_details = self._read_details(details)
         evidence = list(self._weigh(title, in_title, in_details))
         logit = weights.bias + sum(item.weight for item in evidence)
         evidence.sort(key=lambda item: -abs(item.weight))
         return CovertScore(_sigmoid(logit), tuple(evidence))
 
+    def _worth_reading(self, title: str) -> bool:
+        """Whether the title may speak of a camera at all; most titles stop here."""
+        weights = self._weights
+        if weights.camera.search(title):
+            return True
+        return weights.ability.search(title) is not None and weights.about.search(title) is not None
+
     def _speaking(self, details: tuple[tuple[str, str], ...]) -> bool:
         """Whether the other fields say outright that there is a hidden or built-in camera."""
-        left = self._weights.details_length
+        left, stems = self._weights.details_length, self._weights.details_stems
         for _, text in details:
             piece = text[:left]
-            plain = normalize(piece).text if _INVISIBLE.search(piece) else piece.lower()
-            if self._weights.in_details.search(plain):
+            evasive = not piece.isascii() and _INVISIBLE.search(piece)
+            plain = normalize(piece).text if evasive else piece.lower()
+            if any(stem in plain for stem in stems) and self._weights.in_details.search(plain):
                 return True
             left -= len(piece)
             if left <= 0:
@@ -265,12 +207,14 @@ class CovertCameraDetector:
         """Name the relation of one pair; empty where they overlap or one is for the other."""
         weights = self._weights
         first, second = (thing, camera) if thing.start() < camera.start() else (camera, thing)
-        if second.start() < first.end() or weights.for_after_camera.match(text[camera.end() : camera.end() + 4]):
+        if second.start() < first.end() or weights.for_after_camera.match(
+            text[camera.end() : camera.end() + 4]
+        ):
             return ""
         gap = text[first.end() : second.start()]
         if weights.for_words.search(gap):
             return ""
-        if len(gap) > weights.relations["max_gap"]:
+        if len(gap) > weights.relations["max_gap"] or weights.break_words.search(gap):
             return "far"
         if first is thing:
             return "thing_with" if weights.with_words.search(gap) else "thing_first"

@@ -48,9 +48,10 @@ def _compile(words: list[str], before: str, after: str) -> re.Pattern[str] | Non
 class TermFinder:
     """Finds terms of any language in text that `features.normalize.normalize` made.
 
-    Latin terms match whole words, with a plural and with ``-free``; a space in a term may be a hyphen or missing. Korean and
-    Chinese terms match anywhere, except that a single character (and, with ``short_hangul_alone``, a Hangul
-    term of two) must stand by itself: the Korean for lead is also a syllable of the one for storage.
+    Latin terms match whole words, with a plural and with ``-free``; a space in a term may be a hyphen or
+    missing. Korean and Chinese terms match anywhere, except that a single character (and, with
+    ``short_hangul_alone``, a Hangul term of two) must stand by itself: the Korean for lead is also a syllable of
+    the one for storage.
 
     Parameters
     ----------

@@ -37,6 +37,8 @@ _CURRENCIES = {
 _SIGN = re.compile(
     r"(US ?\$|HK\$|NT\$|AU?\$|CA?\$|S\$|MX\$|R\$|[A-Z]{3}(?![A-Za-z])|Rs\.?|Rp|RM|[₩￦₹€£₽₫฿₱₺]|원|円|元|人民币|zł)"
 )
+# Python's own parser takes about a hundred times the memory of the text.
+_LITERAL_MAX = 200_000
 _SEPARATORS = re.compile(r"\s*[|\n]\s*")
 _URL_SEPARATOR = re.compile(r"\s*[|\n;]\s*|\s*,\s*(?=https?:|//)")
 _DATE_FORMATS = ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y/%m/%d %H:%M:%S", "%Y.%m.%d %H:%M:%S")
@@ -88,7 +90,8 @@ def money(value: Any) -> Money | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return Money(float(value), None)
+        amount = _float(value)
+        return None if amount is None else Money(amount, None)
     return _money(str(value).strip()[:200])
 
 
@@ -124,12 +127,19 @@ def count(value: Any) -> int | None:
         return None
 
 
+def _float(value: float) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:  # JSON knows no largest integer
+        return None
+
+
 def number(value: Any) -> float | None:
     """Read the first number, as in ``4.2 out of 5``."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return _float(value)
     match = re.search(r"-?\d+(?:[.,]\d+)?", str(value)[:100])
     return float(match.group(0).replace(",", ".")) if match else None
 
@@ -145,6 +155,8 @@ def structure(value: Any) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
+    if len(text) > _LITERAL_MAX:
+        return value
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):

@@ -128,20 +128,21 @@ class ListingReader(Iterator[Listing | RejectedRow]):
     def _listing(self, row: Row) -> Listing | RejectedRow:
         if row.problem:
             return RejectedRow(row.line, (FieldError("(row)", row.problem, "a row"),), row.raw)
-        if self.columns is None:
-            raw, kept = dict(row.values), ()
-        else:
-            raw, kept = convert(self.columns, row.values)
-        for name, value in self.defaults.items():
-            raw.setdefault(name, value)
-        if not raw.get("id"):
-            raw["id"] = row_id(row.values)
-            self.counts.hashed_ids += 1
-        self.counts.kept_as_text.update(kept)
         try:
-            return parse_listing(raw)
+            raw, kept = (dict(row.values), ()) if self.columns is None else convert(self.columns, row.values)
+            for name, value in self.defaults.items():
+                raw.setdefault(name, value)
+            hashed = not raw.get("id")
+            if hashed:
+                raw["id"] = row_id(row.values)
+            listing = parse_listing(raw)
         except ListingError as error:
             return RejectedRow(row.line, error.errors, row.values)
+        except RecursionError:
+            return RejectedRow(row.line, (FieldError("(row)", "nested too deeply", "an object"),), None)
+        self.counts.hashed_ids += hashed
+        self.counts.kept_as_text.update(kept)
+        return listing
 
 
 def row_id(values: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -285,6 +286,47 @@ def test_no_row_vanishes_whatever_it_holds(tmp_path, records):
             assert result.raw == record
         else:
             assert re.sub(r"\s", "", record["title"]) == re.sub(r"\s", "", result.title)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | cell | st.just(10**400),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "price", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(st.fixed_dictionaries(dict.fromkeys("abcdefghi", anything)))
+def test_any_json_value_in_any_field_gives_one_result(tmp_path, record):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    text = "title=a,price=b,units_sold=c,rating=d,images=e,category=f,variants=g,certificates=h,attributes=i"
+    assert len(listings(path, f"{text},bullets=e+f")) == 1
+
+
+def test_a_row_nested_beyond_reason_is_rejected(tmp_path):
+    deep = "[" * 900 + "]" * 900
+    path = write(tmp_path, "x.jsonl", f'{{"title": "kite", "more": {deep}}}\n{{"title": "boat"}}\n')
+    out = listings(path, "title=title,attributes=more")
+    assert len(out) == 2
+    assert out[1].title == "boat"
+
+
+def test_a_long_file_is_read_in_constant_memory(tmp_path):
+    path = tmp_path / "x.csv"
+    with path.open("w") as file:
+        file.write(HEADER)
+        file.writelines(f"id{n},wooden train number {n},{n},EUR\n" for n in range(40_000))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read_listings(path)) == 40_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000, "a list of 40,000 listings would take over 60 MB"
 
 
 SETS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from features.taxonomy import Taxonomy
+from serving.certificates import BAD_STANDING, FINDINGS
 from serving.conditions import (
     All,
     Any,
@@ -33,7 +34,6 @@ from serving.policy_document import (
 
 OperatingPoints = Mapping[str, Mapping[str, float]]
 NONCOMPLIANT = "p_noncompliant"
-FINDINGS = frozenset({"missing", "malformed", "unknown", "cancelled", "expired", "valid", "not_required"})
 _MODEL = (HazardAtLeast, NoncompliantAtLeast, RiskAtLeast, HarmAtLeast)
 
 
@@ -63,7 +63,7 @@ class _Binder:
         if part.action == "block" and self.on_model_alone(when):
             text = (
                 "blocks on model risk of a laboratory-type hazard alone; send it to lab_test or review, "
-                "or also require a certificate finding or a match"
+                "or also require a certificate in bad standing or a match"
             )
             self.wrong((*where, "action"), text)
         hold = part.hold and Hold(part.hold.hours, part.hold.on_expiry or self.document.content.on_expiry)
@@ -214,7 +214,7 @@ def _evidence(condition: Condition, taxonomy: Taxonomy) -> bool:
     if isinstance(condition, HazardAtLeast):
         return bool(condition.thresholds) and not _laboratory_model(condition, taxonomy)
     if isinstance(condition, AnyOf):
-        return condition.name == "certificates" and "missing" not in condition.values
+        return condition.name == "certificates" and condition.values <= BAD_STANDING
     return isinstance(condition, Matched)
 
 

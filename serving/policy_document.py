@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from features.errors import UserError
 from serving.policy import Action, RiskLevel
 
 DEFAULT_POLICY = Path(__file__).with_name("policy.yaml")
@@ -147,7 +148,7 @@ class PolicyProblem:
     problem: str
 
 
-class PolicyError(ValueError):
+class PolicyError(UserError):
     """A policy that cannot be used; ``problems`` holds every one found, with its line and key."""
 
     def __init__(self, name: str, problems: tuple[PolicyProblem, ...]) -> None:

@@ -5,16 +5,19 @@ The service and the batch use this same class, so that a listing gets the same d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol, cast
 
 import numpy as np
 
+from features.certification import Register
+from features.groups import ancestors
 from features.risk import expected_harm, exposure_of, injury_probability, risk_level
 from features.schema import Listing
 from features.taxonomy import Taxonomy
+from serving.certificates import KcCheck
 from serving.decisions import Decision, Earlier, HazardScore, compare, field_digests, new_decision_id
 from serving.policy import RISK_LEVELS, MatchFact, PolicyFacts, RiskLevel, Verdict, evaluate, risk_rank
 from serving.policy_binding import OperatingPoints, bind
@@ -24,7 +27,7 @@ from training.scores import BASES, PastResult, Phrase, Scores
 
 Explain = Literal["acted", "always", "never"]
 Clock = Callable[[], datetime]
-CertificateCheck = Callable[[Listing, str], frozenset[str]]
+CertificateCheck = Callable[[Listing, str, str], frozenset[str]]
 MatchCheck = Callable[[Listing], tuple[MatchFact, ...]]
 
 _EXPLAINED_HAZARDS = 3
@@ -79,7 +82,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _no_findings(listing: Listing, group: str) -> frozenset[str]:
+def _no_findings(listing: Listing, group: str, audience: str) -> frozenset[str]:
     return frozenset()
 
 
@@ -132,7 +135,8 @@ class Predictor:
         self.checks = checks or Checks()
         self.taxonomy = bundle.taxonomy
         self.policy = bind(policy, bundle.manifest.operating_points, self.taxonomy)
-        self._lines = _group_lines(self.taxonomy.groups)
+        groups = self.taxonomy.groups
+        self._lines = {code: (code, *ancestors(code, groups)) for code in groups}
 
     def decide(
         self,
@@ -272,7 +276,7 @@ class Predictor:
             seller_strikes=history.strikes if history else None,
             seller_failed=history.failed if history else None,
             seller_removed=history.removed if history else None,
-            certificates=self.checks.certificates(listing, group),
+            certificates=self.checks.certificates(listing, group, scores.audiences[row]),
             matches=self.checks.matches(listing),
         )
 
@@ -282,10 +286,8 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
 
     Raises
     ------
-    SettingsError
-        When there is no bundle at the path.
-    PolicyError
-        When the policy cannot be used with the bundle.
+    UserError
+        When there is no bundle at the path, or the bundle, the policy or the register cannot be used.
     """
     from training.bundle import Bundle
 
@@ -293,20 +295,8 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
     path = settings.bundle or STARTER
     if not path.is_dir():
         raise SettingsError(f"LISTING_RISK_BUNDLE: got {str(path)!r}, expected the folder of a bundle")
-    return Predictor(Bundle.load(path), policy, clock)
-
-
-def _group_lines(groups: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
-    """Return each group followed by its parents; a circle ends where it closes."""
-    lines: dict[str, tuple[str, ...]] = {}
-    for code in groups:
-        line: list[str] = []
-        step: str | None = code
-        while step and step in groups and step not in line:
-            line.append(step)
-            step = getattr(groups[step], "parent", None)
-        lines[code] = tuple(line)
-    return lines
+    register = None if settings.register is None else Register.read(settings.register)
+    return Predictor(Bundle.load(path), policy, clock, Checks(KcCheck(register)))
 
 
 def _to_explain(verdict: Verdict, hazards: tuple[HazardScore, ...]) -> tuple[str, ...]:

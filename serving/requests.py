@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
@@ -15,6 +16,7 @@ from serving.predictor import Explain
 from serving.problems import WRONG_FIELDS, ProblemError
 
 PREVIOUS = "previous"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
@@ -69,9 +71,24 @@ def read_item(raw: Any) -> Item:
         listing = parse_listing(fields)
     except ListingError as error:
         raise _wrong(error.errors + errors) from None
+    errors += _control_characters(listing)
     if errors:
         raise _wrong(errors)
     return Item(listing, earlier)
+
+
+def _control_characters(listing: Listing) -> tuple[FieldError, ...]:
+    """Refuse control characters in what names things: no store and no log line should meet them."""
+    named = {
+        "id": listing.id,
+        "marketplace": listing.marketplace or "",
+        "seller.id": (listing.seller and listing.seller.id) or "",
+    }
+    return tuple(
+        FieldError(field, "expected no control characters", f"str of length {len(text)}")
+        for field, text in named.items()
+        if _CONTROL.search(text)
+    )
 
 
 def _earlier(raw: Any) -> Earlier:

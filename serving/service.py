@@ -7,7 +7,7 @@ with raw addresses, and its first page loads a script from outside. So our appli
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+import os
 from typing import Any
 
 import bentoml
@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.app import from_environment
+from serving.settings import read_settings
 
 NAME = "listing-risk"
 
@@ -28,17 +29,19 @@ def front(app: ASGIApp, front: ASGIApp) -> ASGIApp:
     return serve
 
 
-def service_of(app: Starlette) -> bentoml.Service:
-    """Return a BentoML service that answers with the application.
+def service_of(app: Starlette, workers: int = 1) -> bentoml.Service:
+    """Return a BentoML service that answers with the application in some worker processes.
 
     The application is also mounted, because BentoML runs the lifespan of what is mounted.
     """
 
     @bentoml.service(
         name=NAME,
-        http={"host": IPv4Address("127.0.0.1"), "port": 3000},
+        workers=workers,
+        http={"host": "127.0.0.1", "port": 3000},  # pyright: ignore[reportArgumentType]
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
+        tracing={"excluded_urls": "."},
         envs=[{"name": "OTEL_SDK_DISABLED", "value": "true"}],
     )
     class ListingRisk:
@@ -52,6 +55,6 @@ def service_of(app: Starlette) -> bentoml.Service:
 def __getattr__(name: str) -> Any:
     """Make ``service`` when BentoML asks for it; importing this file reads no setting."""
     if name == "service":
-        globals()[name] = service_of(from_environment())
+        globals()[name] = service_of(from_environment(), read_settings(os.environ).workers)
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
+from features.errors import UserError
+
 PREFIX = "LISTING_RISK_"
 STARTER = Path(__file__).with_name("starter")
 """The bundle that travels with the package."""
@@ -45,20 +47,23 @@ class Limits:
 class Settings:
     """Where the service listens and what it loads.
 
-    ``bundle`` and ``policy`` None mean the starter bundle and the default policy. ``threads`` score blocks of
-    listings and write records beside the event loop.
+    ``bundle`` and ``policy`` None mean the starter bundle and the default policy. ``register`` is a file of KC
+    certificates and their states, as imported. ``workers`` are processes of the service; in each, ``threads`` score
+    blocks of listings beside the event loop.
     """
 
     bundle: Path | None = None
     policy: Path | None = None
+    register: Path | None = None
     host: str = "127.0.0.1"
     port: int = 3000
     threads: int = 2
+    workers: int = 1
     log: Log = "json"
     limits: Limits = field(default_factory=Limits)
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """Settings that cannot be used; the message has every wrong one."""
 
 
@@ -80,9 +85,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     settings = Settings(
         bundle=reader.read("BUNDLE", None, Path, "a folder"),
         policy=reader.read("POLICY", None, Path, "a file"),
+        register=reader.read("KC_REGISTER", None, Path, "a file"),
         host=reader.read("HOST", usual.host, _address, "an IP address such as 127.0.0.1"),
         port=reader.read("PORT", usual.port, _within(1, 65_535), "a number from 1 to 65535"),
         threads=reader.read("THREADS", usual.threads, _within(1, 64), "a number from 1 to 64"),
+        workers=reader.read("WORKERS", usual.workers, _within(1, 64), "a number from 1 to 64"),
         log=reader.read("LOG", usual.log, _log, f"one of {', '.join(get_args(Log))}"),
         limits=Limits(
             body=reader.count("BODY_BYTES", limits.body),

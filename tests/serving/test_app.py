@@ -429,3 +429,9 @@ def test_what_a_seller_writes_is_escaped_on_pages():
         "uncovered": [],
     }
     assert "<script>" not in landing(model)
+
+
+@pytest.mark.parametrize("name", ["id", "marketplace"])
+def test_names_without_control_characters(client, name):
+    response = client.post("/v1/score", json=listing(**{name: "a\x00b\n"}))
+    assert problem(response, 422, "wrong-fields")["errors"][0]["field"] == name

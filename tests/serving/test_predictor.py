@@ -98,7 +98,7 @@ def test_parents_of_the_group_count(stub):
 
 
 def test_findings_on_certificates_reach_the_policy(stub):
-    checks = Checks(certificates=lambda listing, group: frozenset({"cancelled"}))
+    checks = Checks(certificates=lambda listing, group, audience: frozenset({"cancelled"}))
     predictor = Predictor(stub.StubBundle(), load_policy(), checks=checks)
     [decision] = predictor.decide([listing()])
     assert decision.action == "block" and [r.id for r in decision.rules] == ["certificate-cancelled"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -140,9 +141,30 @@ def from_recalls(recalls: Iterable[Recall], taxonomy: Taxonomy) -> LabelMatrix:
     value, known, measured = _matrix(items, len(taxonomy.codes))
     for i, recall in enumerate(usable):
         known[i] = taxonomy.laboratory_mask
+        for code in _unsaid(recall, taxonomy):
+            known[i, taxonomy.index(code)] = False
         for code in recall.hazards:
-            value[i, taxonomy.index(code)] = 1.0
+            value[i, taxonomy.index(code)], known[i, taxonomy.index(code)] = 1.0, True
     return LabelMatrix(tuple(items), value, known, measured)
+
+
+# Whose words a source's hazard terms are; the others use taxonomy codes and leave nothing open.
+_SCHEMES = {"cpsc": "cpsc", "cpsc_api": "english", "safety_gate": "safety_gate", "kats": "korean"}
+
+
+def _unsaid(recall: Recall, taxonomy: Taxonomy) -> frozenset[str]:
+    """Return hazards of which a recall's silence says nothing.
+
+    A scheme without a word for helmets that fail cannot deny it, and a wide word such as "chemical" leaves open which.
+    """
+    scheme = _SCHEMES.get(recall.source)
+    if scheme is None:
+        return frozenset()
+    unsaid = set(taxonomy.codes) - taxonomy.covers(scheme)
+    for term in recall.hazard_terms:
+        with suppress(KeyError):  # words read off prose are no terms of the scheme
+            unsaid |= taxonomy.possible(scheme, term)
+    return frozenset(unsaid)
 
 
 def _fails(result: LabResult, cut: Cut | None) -> tuple[bool | None, float]:

@@ -65,8 +65,8 @@ class Reader:
         """Read one listing."""
         view = self._viewer.view_listing(listing)
         match = self._matcher.match(view.title.text, listing.category)
-        audience = audience_of(listing, view.title.text).audience
-        group = refine(match.code, audience)
+        audience = audience_of(listing, view.title.text, self.taxonomy.groups.get(match.code)).audience
+        group = refine(match.code, audience, self.taxonomy.groups)
         spans = tuple(view.title.span(start, end) for _, start, end in match.matched if start >= 0)
         text = lab_text(
             view.text,

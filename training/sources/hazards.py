@@ -14,14 +14,15 @@ _EAST_ASIAN = re.compile("[가-힣㐀-鿿]")
 
 
 @cache
-def _rules() -> tuple[tuple[re.Pattern[str], frozenset[str]], ...]:
+def _rules() -> tuple[tuple[re.Pattern[str], frozenset[str], frozenset[str]], ...]:
     text = (resources.files("training.sources") / "hazard_words.yaml").read_text(encoding="utf-8")
     known = set(load_taxonomy().codes)
     rules = []
     for rule in yaml.safe_load(text)["rules"]:
         if unknown := set(rule["hazards"]) - known:
             raise ValueError(f"hazard_words.yaml: got hazard {sorted(unknown)}, expected taxonomy codes")
-        rules.append((re.compile(rule["pattern"], re.IGNORECASE), frozenset(rule["hazards"])))
+        pattern = re.compile(rule["pattern"], re.IGNORECASE)
+        rules.append((pattern, frozenset(rule["hazards"]), frozenset(rule.get("unless", ()))))
     return tuple(rules)
 
 
@@ -49,8 +50,8 @@ def hazards_in(text: str) -> tuple[frozenset[str], tuple[str, ...]]:
         return reading.hazards, reading.terms
     found: set[str] = set()
     words: list[tuple[int, str]] = []
-    for pattern, codes in _rules():
-        if match := pattern.search(text):
+    for pattern, codes, unless in _rules():
+        if not unless & found and (match := pattern.search(text)):
             found |= codes
             words.append((match.start(), match.group(0).strip().lower()))
     return frozenset(found), tuple(dict.fromkeys(word for _, word in sorted(words)))

@@ -58,11 +58,50 @@ def postgresql_url(postgresql_server: Any) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database; each test runs once on either kind."""
+def empty_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database without tables; each test runs once on either kind."""
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgresql_url"))
     return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+def _migrated(url: str) -> None:
+    from serving.store.engine import migrate, open_engine
+
+    engine = open_engine(url)
+    migrate(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the store's tables."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _migrated(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: Any) -> str:
+    """Name of a PostgreSQL database with the store's tables."""
+    postgresql_server.psql("CREATE DATABASE store_template")
+    _migrated(postgresql_server.get_uri(database="store_template"))
+    return "store_template"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database with empty tables; each test runs once on either kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "store.db")
+        yield f"sqlite:///{tmp_path / 'store.db'}"
+        return
+    template = request.getfixturevalue("postgresql_template")
+    server = request.getfixturevalue("postgresql_server")
+    name = f"test_{uuid.uuid4().hex}"
+    server.psql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield str(server.get_uri(database=name))
+    server.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

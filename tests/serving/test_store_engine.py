@@ -27,8 +27,8 @@ from serving.store.migrations.guards import drop_guards, set_guards
 
 
 @pytest.fixture(name="engine")
-def _engine(store_url):
-    engine = open_engine(store_url)
+def _engine(empty_store_url):
+    engine = open_engine(empty_store_url)
     yield engine
     engine.dispose()
 
@@ -95,12 +95,12 @@ def test_migrating_twice_changes_nothing(engine):
     assert migrate(engine) == migrate(engine) == HEAD_REVISION
 
 
-def test_many_workers_may_migrate_at_once(store_url):
+def test_many_workers_may_migrate_at_once(empty_store_url):
     errors = []
 
     def work():
         try:
-            with Store(store_url):
+            with Store(empty_store_url):
                 pass
         except Exception as error:
             errors.append(error)

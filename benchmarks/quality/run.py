@@ -1,0 +1,103 @@
+"""Measure quality tasks: ``python -m benchmarks.quality.run hazard_type lab_lead --data DIR``.
+
+Every full run looks at the locked test part, so it is noted in ``results/looks.jsonl``. ``--quick`` checks the
+machinery on every eighth row and writes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.quality import hazard_type, lab_lead
+from benchmarks.quality.task import Task, frame_of, scores_of
+from benchmarks.results_file import (
+    RESULTS,
+    Look,
+    Results,
+    code_commit,
+    data_sha256,
+    log_look,
+    machine,
+    now,
+    write_results,
+    write_scores,
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in (hazard_type.TASK, lab_lead.TASK)}
+QUICK_STEP = 8
+
+
+def subsample(task: Task, data: Path, folder: Path, step: int = QUICK_STEP) -> Path:
+    """Copy every ``step``-th row of the task's files below ``folder``."""
+    for name in task.files:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (data / name).open(encoding="utf-8", newline="") as whole, target.open("w", newline="") as part:
+            rows = csv.reader(whole)
+            csv.writer(part).writerows([next(rows), *islice(rows, 0, None, step)])
+    return folder
+
+
+def measure_task(task: Task, data: Path) -> tuple[Results, dict[str, np.ndarray]]:
+    """Run every system of a task and compute its figures from the scores as they will be stored."""
+    truth = task.labels(data)
+    scores = {}
+    for name, system in task.systems.items():
+        click.echo(f"{task.name}: {name}", err=True)
+        scores[name] = system(data)
+    stored = scores_of(frame_of(truth, scores), truth)
+    results = Results(
+        task=task.name,
+        command=f"python -m benchmarks.quality.run {task.name}",
+        commit=code_commit(),
+        date=now(),
+        machine=machine(),
+        data_sha256=data_sha256(data, task.files),
+        rows=tuple(task.measure(truth, stored)),
+    )
+    return results, scores
+
+
+def show(results: Results) -> None:
+    """Print the figures of all systems but single classes and types."""
+    for row in results.rows:
+        if row.metric.startswith(("macro_", "ap_all", "ap_unseen", "brier", "ece")):
+            spread = "" if row.low is None else f"  [{row.low:.3f}, {row.high:.3f}]"
+            click.echo(f"{results.task}  {row.system:22} {row.metric:38} {row.value:.3f}{spread}  n={row.n}")
+
+
+@click.command()
+@click.argument("tasks", nargs=-1, type=click.Choice(sorted(TASKS)), required=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="LISTING_RISK_DATA",
+    required=True,
+    help="Folder of past results. [env: LISTING_RISK_DATA]",
+)
+@click.option("--quick", is_flag=True, help="Check the machinery on every eighth row; write nothing.")
+@click.option("--note", default="", help="Why the test part is looked at, for the log.")
+@click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False), default=RESULTS)
+def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, folder: Path) -> None:
+    """Measure quality tasks with all their systems."""
+    for name in tasks:
+        task = TASKS[name]
+        if quick:
+            with tempfile.TemporaryDirectory() as part:
+                show(measure_task(task, subsample(task, data, Path(part)))[0])
+            continue
+        log_look(Look(name, now().isoformat(), code_commit(), tuple(task.systems), note or task.note), folder)
+        results, scores = measure_task(task, data)
+        write_scores(name, frame_of(task.labels(data), scores), folder)
+        write_results(results, folder)
+        show(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -183,7 +183,9 @@ class CovertCameraDetector:
             if rule.any_thing and not thing:
                 continue
             if all(name in seen for name in rule.all) and not any(name in seen for name in rule.unless):
-                yield seen[rule.all[0]].evidence(rule.weight, rule.name)
+                in_title = rule.full or all(seen[name].field == "title" for name in rule.all)
+                weight = rule.weight * (1.0 if in_title else self._weights.details_share)
+                yield seen[rule.all[0]].evidence(weight, rule.name)
 
     def _relation(self, title: Normalized) -> CovertEvidence | None:
         """How an everyday thing and a camera noun stand to each other; the strongest pair."""

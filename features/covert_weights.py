@@ -31,6 +31,7 @@ class Rule:
     all: tuple[str, ...]
     unless: tuple[str, ...]
     any_thing: bool
+    full: bool
 
 
 class CovertWeights:
@@ -65,7 +66,12 @@ class CovertWeights:
         }
         self.rules = tuple(
             Rule(
-                r["name"], r["weight"], tuple(r["all"]), tuple(r.get("unless", ())), r.get("any_thing", False)
+                r["name"],
+                r["weight"],
+                tuple(r["all"]),
+                tuple(r.get("unless", ())),
+                any_thing=r.get("any_thing", False),
+                full=r.get("full", False),
             )
             for r in raw["rules"]
         )

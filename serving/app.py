@@ -98,7 +98,7 @@ class Api:
         engine = await asyncio.get_running_loop().run_in_executor(self.pool, self.load)
         self.engine, predictor = engine, engine.predictor
         versions = {
-            "model_version": predictor.bundle.version,
+            "model_version": predictor.model_version,
             "policy_version": predictor.policy.version,
         }
         self.metrics.info.labels(**versions).set(1)
@@ -257,7 +257,7 @@ def model_card(predictor: Predictor) -> dict[str, Any]:
     """Return what is loaded: versions, operating points, hazards, what the policy could not cover."""
     policy = predictor.policy
     return {
-        "model_version": predictor.bundle.version,
+        "model_version": predictor.model_version,
         "policy_version": policy.version,
         "operating_points": {
             name: dict(by) for name, by in predictor.bundle.manifest.operating_points.items()

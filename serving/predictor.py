@@ -22,7 +22,7 @@ from serving.decisions import Decision, Earlier, HazardScore, compare, field_dig
 from serving.policy import RISK_LEVELS, MatchFact, PolicyFacts, RiskLevel, Verdict, evaluate, risk_rank
 from serving.policy_binding import OperatingPoints, bind
 from serving.policy_document import PolicyDocument, load_policy
-from serving.settings import STARTER, Settings, SettingsError
+from serving.settings import STARTER, Settings
 from training.scores import BASES, PastResult, Phrase, Scores
 
 Explain = Literal["acted", "always", "never"]
@@ -131,6 +131,7 @@ class Predictor:
         self, bundle: Scorer, policy: PolicyDocument, clock: Clock = utc_now, checks: Checks | None = None
     ) -> None:
         self.bundle = bundle
+        self.model_version = bundle.version
         self.clock = clock
         self.checks = checks or Checks()
         self.taxonomy = bundle.taxonomy
@@ -224,7 +225,7 @@ class Predictor:
             reasons=self.bundle.explain(listing, _to_explain(verdict, hazards)) if wanted else (),
             past_results=self.bundle.nearest(listing) if wanted else (),
             fields=fields,
-            model_version=self.bundle.version,
+            model_version=self.model_version,
             policy_version=self.policy.version,
             decided_at=now.astimezone(UTC),
             previous=None if earlier is None else compare(earlier, fields),
@@ -292,11 +293,8 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
     from training.bundle import Bundle
 
     policy = load_policy(settings.policy)
-    path = settings.bundle or STARTER
-    if not path.is_dir():
-        raise SettingsError(f"LISTING_RISK_BUNDLE: got {str(path)!r}, expected the folder of a bundle")
     register = None if settings.register is None else Register.read(settings.register)
-    return Predictor(Bundle.load(path), policy, clock, Checks(KcCheck(register)))
+    return Predictor(Bundle.load(settings.bundle or STARTER), policy, clock, Checks(KcCheck(register)))
 
 
 def _to_explain(verdict: Verdict, hazards: tuple[HazardScore, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ with raw addresses, and its first page loads a script from outside. So our appli
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import bentoml
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.app import from_environment
+from serving.loading import check_settings
 from serving.settings import read_settings
 
 NAME = "listing-risk"
@@ -29,10 +31,21 @@ def front(app: ASGIApp, front: ASGIApp) -> ASGIApp:
     return serve
 
 
-def service_of(app: Starlette, workers: int = 1) -> bentoml.Service:
+def service_of(
+    app: Starlette, workers: int = 1, before: Callable[[], None] = lambda: None
+) -> bentoml.Service[Any]:
     """Return a BentoML service that answers with the application in some worker processes.
 
     The application is also mounted, because BentoML runs the lifespan of what is mounted.
+
+    Parameters
+    ----------
+    app
+        Answers every request.
+    workers
+        Processes.
+    before
+        Called once, before any worker is started; what it raises ends the start.
     """
 
     @bentoml.service(
@@ -47,6 +60,12 @@ def service_of(app: Starlette, workers: int = 1) -> bentoml.Service:
     class ListingRisk:
         """Scores marketplace listings for product-safety hazards."""
 
+        @bentoml.on_deployment
+        @staticmethod
+        def check() -> None:
+            """Runs once, before any worker is started."""
+            before()
+
     ListingRisk.mount_asgi_app(app, path="/", name="app")
     ListingRisk.add_asgi_middleware(front, front=app)  # pyright: ignore[reportArgumentType]
     return ListingRisk
@@ -55,6 +74,7 @@ def service_of(app: Starlette, workers: int = 1) -> bentoml.Service:
 def __getattr__(name: str) -> Any:
     """Make ``service`` when BentoML asks for it; importing this file reads no setting."""
     if name == "service":
-        globals()[name] = service_of(from_environment(), read_settings(os.environ).workers)
+        settings = read_settings(os.environ)
+        globals()[name] = service_of(from_environment(), settings.workers, lambda: check_settings(settings))
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -61,20 +61,20 @@ class StubBundle:
         for listing in listings:
             if "explode" in listing.attributes:
                 raise ValueError(f"cannot read {listing.title}")
-        p = np.array([[float(l.attributes.get(f"p:{code}", 0.001)) for code in codes] for l in listings])
+        p = np.array([[float(one.attributes.get(f"p:{code}", 0.001)) for code in codes] for one in listings])
         mask = self.taxonomy.laboratory_mask
         q = np.where(mask, 1 / mask.sum(), np.nan) * np.ones_like(p)
         basis = np.where(mask, BASES.index("recall"), BASES.index("policy")).astype(np.int8)
-        whole = np.array([float(l.attributes.get("p", 0.0)) for l in listings])
+        whole = np.array([float(one.attributes.get("p", 0.0)) for one in listings])
         return Scores(
-            listing_ids=tuple(l.id for l in listings),
+            listing_ids=tuple(one.id for one in listings),
             p_noncompliant=np.maximum(whole, (p * mask).max(axis=1)),
             p=p,
             q=q,
             basis=np.broadcast_to(basis, p.shape),
             base_rate=np.full(len(codes), 0.01),
-            groups=tuple(l.attributes.get("group", "") for l in listings),
-            audiences=tuple(l.attributes.get("audience", "general") for l in listings),
+            groups=tuple(one.attributes.get("group", "") for one in listings),
+            audiences=tuple(one.attributes.get("audience", "general") for one in listings),
             languages=("ko",) * len(listings),
         )
 

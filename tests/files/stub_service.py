@@ -12,5 +12,6 @@ from serving.predictor import Predictor
 from serving.service import service_of
 from serving.settings import read_settings
 
-app = create_app(lambda: Engine(Predictor(StubBundle(), load_policy())), read_settings(os.environ))
-service = service_of(app)
+settings = read_settings(os.environ)
+app = create_app(lambda: Engine(Predictor(StubBundle(), load_policy())), settings)
+service = service_of(app, settings.workers)

@@ -37,7 +37,12 @@ def test_ids_sort_by_time_and_never_repeat():
 def test_digests_see_every_change_of_the_offer_and_nothing_else():
     first = field_digests(listing(price=1000, attributes={"재질": "면", "색": "갈색"}))
     again = field_digests(
-        listing(price=1000.0, attributes={"색": "갈색", "재질": "면"}, revision=7, scored_at="2026-01-01T00:00:00Z")
+        listing(
+            price=1000.0,
+            attributes={"색": "갈색", "재질": "면"},
+            revision=7,
+            scored_at="2026-01-01T00:00:00Z",
+        )
     )
     assert first == again and set(first) == {"title", "price", "attributes"}
     assert field_digests(listing(price=1001)) != field_digests(listing(price=1000))

@@ -1,0 +1,261 @@
+"""The service as it really runs: BentoML's processes, a port, bytes on a socket."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+FILES = Path(__file__).parents[1] / "files"
+ROOT = Path(__file__).parents[2]
+SECRET = "비밀스러운-판매자-문구-8841"
+JSON = {"content-type": "application/json"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("LISTING_RISK_", "BENTO", "PROMETHEUS_"))
+    }
+    return kept | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(FILES)]),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "OMP_NUM_THREADS": "1",
+    } | more  # fmt: skip
+
+
+class Served:
+    def __init__(self, log: Path, target: str = "stub_service:service", **env: str) -> None:
+        self.port, self.log = free_port(), log
+        self.stream = log.open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bentoml", "serve", target, "--port", str(self.port)],
+            cwd=FILES, env=environment(**env), stdout=self.stream, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+
+    def wait_ready(self, seconds: float = 60) -> float:
+        started = time.monotonic()
+        while time.monotonic() - started < seconds:
+            assert self.process.poll() is None, self.output()
+            try:
+                if self.http.get("/readyz").status_code == 200:
+                    return time.monotonic() - started
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(self.output())
+
+    def output(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+    def workers(self) -> list[psutil.Process]:
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [c for c in children if "_bentoml_impl.worker.service" in c.cmdline()]
+
+    def stop(self) -> int:
+        self.http.close()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(30)
+        finally:
+            self.stream.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = Served(tmp_path_factory.mktemp("served") / "log.txt")
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        made.stop()
+
+
+def listing(**fields):
+    return {"id": "a-1", "title": "폭신한 곰 인형"} | fields
+
+
+def test_it_listens_on_the_loopback_only(served):
+    listening = {
+        c.laddr.ip
+        for p in [psutil.Process(served.process.pid), *served.workers()]
+        for c in p.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_it_scores_one_and_many(served):
+    one = served.http.post("/v1/score", json=listing(attributes={"p:lead": "0.9"}))
+    assert one.status_code == 200 and one.json()["action"] == "lab_test"
+    many = served.http.post(
+        "/v1/score-many", json={"listings": [listing(), {"id": "bad"}, listing(title="🎈")]}
+    )
+    assert ["decision" in r for r in many.json()["results"]] == [True, False, True]
+
+
+@pytest.mark.parametrize("path", ["/docs.json", "/schema.json", "/static_content/index.css", "/v1/Score"])
+def test_the_frameworks_own_routes_are_not_there(served, path):
+    response = served.http.get(path)
+    assert response.status_code == 404 and response.headers["content-type"] == "application/problem+json"
+
+
+def test_pages_are_ours(served):
+    for path in ("/", "/docs"):
+        page = served.http.get(path).text
+        assert "listing-risk" in page and "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"{", JSON, 400),
+        (b'{"id":"a","id":"b"}', JSON, 400),
+        (b"[" * 100_000, JSON, 400),
+        (b'{"title": 1}', JSON, 422),
+        (b"{}", {"content-type": "text/plain"}, 415),
+        (b"{}", {"content-type": "application/vnd.bentoml+pickle"}, 415),
+    ],
+)
+def test_bad_input_is_a_problem(served, content, headers, status):
+    response = served.http.post("/v1/score", content=content, headers=headers)
+    assert response.status_code == status and response.headers["content-type"] == "application/problem+json"
+
+
+def test_thirty_megabytes_are_refused_unread(served):
+    response = served.http.post("/v1/score", content=b" " * 30_000_000, headers=JSON)
+    assert response.status_code == 413 and response.json()["status"] == 413
+
+
+def test_an_endless_undeclared_body_is_cut_off(served):
+    sent = 0
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
+        raw.sendall(
+            b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        try:
+            while sent < 30_000_000:
+                raw.sendall(chunk)
+                sent += 0x10000
+        except OSError:
+            pass
+        try:
+            answer = raw.recv(4096)
+        except OSError:
+            answer = b""
+    # The answer may be lost to the reset of a client that keeps sending; what must not happen is reading it all.
+    assert sent < 30_000_000
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 413")
+    assert served.http.post("/v1/score", json=listing()).status_code == 200
+
+
+def test_requests_that_are_no_http_do_not_stop_it(served):
+    for junk in (b"\x00\xff" * 100 + b"\r\n\r\n", b"POST /v1/score HTTP/1.1\r\nContent-Length: -5\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=5) as raw:
+            raw.sendall(junk)
+            assert raw.recv(100).startswith(b"HTTP/1.1 400")
+    assert served.http.get("/livez").status_code == 200
+
+
+def test_counters_sum_over_requests_and_stay_few(served):
+    for i in range(10):
+        served.http.get(f"/nothing-{i}")
+    text = served.http.get("/metrics").text
+    assert 'route="/v1/score"' in text and "(unmatched)" in text and "nothing-" not in text
+    assert "bentoml" not in text
+
+
+def test_many_clients_get_an_answer_or_a_429(served):
+    def ask(_: int) -> int:
+        return httpx.post(f"http://127.0.0.1:{served.port}/v1/score", json=listing(), timeout=20).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        statuses = set(pool.map(ask, range(200)))
+    assert statuses <= {200, 429} and 200 in statuses
+
+
+def test_no_listing_text_in_its_output(served):
+    served.http.post("/v1/score", json=listing(title=SECRET, attributes={"explode": "1"}))
+    served.http.post("/v1/score", json=listing(title=SECRET, **{SECRET: SECRET}))
+    served.http.post("/v1/score", json=listing(title=SECRET, description=SECRET))
+    served.http.post("/v1/score", content=f'{{"title": "{SECRET}" x'.encode(), headers=JSON)
+    failed = served.http.post("/v1/score", json=listing(title=SECRET, attributes={"explode": "1"}))
+    assert failed.status_code == 500 and SECRET not in failed.text
+    time.sleep(0.2)
+    output = served.output()
+    assert failed.headers["x-request-id"] in output
+    assert SECRET not in output and "8841" not in output
+
+
+def test_serving_imports_no_training_library(served):
+    """What the worker mapped tells what it loaded, late imports included."""
+    [worker] = served.workers()
+    loaded = " ".join(region.path for region in worker.memory_maps())
+    assert "onnxruntime" in loaded or "numpy" in loaded
+    for heavy in ("/torch/", "/sklearn/", "/scipy/", "/pandas/", "/mlflow/", "/sentence_transformers/"):
+        assert heavy not in loaded, heavy
+
+
+def test_a_killed_worker_comes_back(served):
+    [worker] = served.workers()
+    worker.kill()
+    time.sleep(0.3)
+    served.wait_ready(30)
+    assert served.http.post("/v1/score", json=listing()).status_code == 200
+
+
+def test_it_drains_on_sigterm_and_several_workers_share_their_counters(tmp_path):
+    made = Served(tmp_path / "log.txt", LISTING_RISK_WORKERS="2")
+    try:
+        made.wait_ready()
+        assert len(made.workers()) == 2
+        for _ in range(20):
+            assert httpx.get(f"http://127.0.0.1:{made.port}/livez").status_code == 200
+        line = next(
+            line
+            for line in made.http.get("/metrics").text.splitlines()
+            if "requests_total" in line and "/livez" in line
+        )
+        assert float(line.split()[-1]) == 20
+    finally:
+        code = made.stop()
+    assert code in (0, -signal.SIGTERM)
+    assert "Traceback" not in made.output()
+
+
+def test_importing_the_application_loads_no_training_library():
+    found = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import sys, serving.app, serving.service, training.bundle\n"
+            "heavy = {'torch', 'sklearn', 'scipy', 'pandas', 'mlflow', 'sentence_transformers', 'transformers'}\n"
+            "print(sorted(heavy & set(sys.modules)))",
+        ],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "[]"
+
+
+def test_importing_the_service_reads_no_setting():
+    subprocess.run(
+        [sys.executable, "-c", "import serving.service"],
+        cwd=ROOT, env=environment(LISTING_RISK_PORT="nonsense"), check=True,
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from serving.store.errors import DamagedTextError, NotDurableError, SchemaError, StoreUnavailableError
+from serving.store.turns import turn
 
 BUSY_TIMEOUT_MS = 5_000
 # Any fixed number: every writer of one PostgreSQL database queues for this lock, so the chain stays one line.
@@ -145,8 +146,14 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a write transaction that holds the writers' lock until it ends."""
+    sqlite = engine.dialect.name == "sqlite"
+    courtesy = turn(str(engine.url.database), BUSY_TIMEOUT_MS / 1000) if sqlite else nullcontext()
     try:
-        with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+        with (
+            courtesy,
+            engine.connect().execution_options(**{_WRITES: True}) as connection,
+            connection.begin(),
+        ):
             yield connection
     except (exc.SQLAlchemyError, OSError) as error:
         if is_outage(error):

@@ -24,8 +24,8 @@ from serving.store import (
     Store,
     StoreSink,
     StoreUnavailableError,
+    schema,
 )
-from serving.store import schema
 from serving.store.engine import reading
 from serving.store.records import microseconds, moment, queue_place
 

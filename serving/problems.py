@@ -28,7 +28,7 @@ class Kind:
 
 MALFORMED_JSON = Kind(
     "malformed-json", 400, "The body is not JSON", "JSON 형식이 아닙니다", "请求体不是有效的 JSON",
-    "The body could not be parsed, repeats a key, or holds a number JSON does not have. Repair and send again.",
+    "The body could not be parsed, or holds a number JSON does not have. Repair and send again.",
 )  # fmt: skip
 NOT_FOUND = Kind(
     "not-found", 404, "There is nothing here", "주소를 찾을 수 없습니다", "没有该地址",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
@@ -71,25 +71,47 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
     return b"".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatedKeys:
+    """Stands where an object repeated a key: no field accepts it, so the listing it is in is refused by itself."""
+
+    size: int
+
+    def __len__(self) -> int:
+        """Return how many pairs the object had."""
+        return self.size
+
+
+@dataclass(frozen=True, slots=True)
+class LongNumber:
+    """Stands where a whole number had more digits than `DIGITS_MAX`; no field accepts it."""
+
+    digits: int
+
+    def __len__(self) -> int:
+        """Return how many digits it had."""
+        return self.digits
+
+
 def parse_json(body: bytes) -> Any:
     """Parse JSON, more strictly than the library does by default.
 
     The standard library's parser is used because it can see a repeated key, which faster ones pass over: two
     readers of one document must not read two different listings.
 
+    Returns
+    -------
+    object
+        With `RepeatedKeys` and `LongNumber` where JSON's grammar allows what no listing may hold.
+
     Raises
     ------
     ProblemError
-        400 for what is not JSON in UTF-8: also NaN and Infinity, a repeated key, a number of more than
-        18 digits or beyond a double, nesting deeper than the parser goes.
+        400 for what is not JSON in UTF-8, NaN and Infinity included, or is nested too deeply.
     """
     try:
         return json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_real,
+            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
         )
     except UnicodeDecodeError as error:
         raise _malformed(f"The body is not UTF-8 (byte {error.start}).") from None
@@ -104,25 +126,15 @@ def _malformed(detail: str) -> ProblemError:
     return ProblemError(MALFORMED_JSON, detail)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | RepeatedKeys:
     found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _malformed("An object repeats a key; each key may be given once.")
-    return found
+    return found if len(found) == len(pairs) else RepeatedKeys(len(pairs))
 
 
 def _constant(name: str) -> NoReturn:
     raise _malformed(f"{name} is not a JSON number.")
 
 
-def _integer(text: str) -> int:
-    if len(text) > DIGITS_MAX + text.startswith("-"):
-        raise _malformed(f"A number has more than {DIGITS_MAX} digits.")
-    return int(text)
-
-
-def _real(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise _malformed("A number is larger than a double can hold.")
-    return value
+def _integer(text: str) -> int | LongNumber:
+    digits = len(text) - text.startswith("-")
+    return int(text) if digits <= DIGITS_MAX else LongNumber(digits)

@@ -14,8 +14,10 @@ from serving.decisions import Earlier
 from serving.policy import Action
 from serving.predictor import Explain
 from serving.problems import WRONG_FIELDS, ProblemError
+from serving.reading import RepeatedKeys
 
 PREVIOUS = "previous"
+_ONCE = ", each key once"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
@@ -57,7 +59,7 @@ def read_item(raw: Any) -> Item:
         422 with every wrong field.
     """
     if not isinstance(raw, dict):
-        raise _wrong((FieldError("(listing)", "expected an object of listing fields", type(raw).__name__),))
+        raise _wrong((FieldError("(listing)", f"expected an object of listing fields{_ONCE}", _got(raw)),))
     fields = dict(raw)
     previous = fields.pop(PREVIOUS, None)
     errors: tuple[FieldError, ...] = ()
@@ -91,6 +93,10 @@ def _control_characters(listing: Listing) -> tuple[FieldError, ...]:
     )
 
 
+def _got(raw: Any) -> str:
+    return "a repeated key" if isinstance(raw, RepeatedKeys) else type(raw).__name__
+
+
 def _earlier(raw: Any) -> Earlier:
     try:
         part = PreviousPart.model_validate(raw)
@@ -122,7 +128,7 @@ def items_of(raw: Any, limit: int) -> list[Item | Refused]:
         422 when the envelope itself is wrong.
     """
     if not isinstance(raw, dict):
-        raise _wrong((FieldError("(body)", "expected an object with listings", type(raw).__name__),))
+        raise _wrong((FieldError("(body)", f"expected an object with listings{_ONCE}", _got(raw)),))
     errors = [FieldError(str(name), "unknown field", "a value") for name in raw if name != "listings"]
     listings = raw.get("listings")
     if not isinstance(listings, list):

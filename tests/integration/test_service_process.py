@@ -126,7 +126,7 @@ def test_pages_are_ours(served):
     ("content", "headers", "status"),
     [
         (b"{", JSON, 400),
-        (b'{"id":"a","id":"b"}', JSON, 400),
+        (b'{"id":"a","title":"a","id":"b"}', JSON, 422),
         (b"[" * 100_000, JSON, 400),
         (b'{"title": 1}', JSON, 422),
         (b"{}", {"content-type": "text/plain"}, 415),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -20,6 +20,7 @@ from features.covert_weights import THINGS, CovertWeights
 from features.normalize import Normalized, normalize
 from features.schema import Listing
 
+_CONCEALING = frozenset({"concealment", "explicit", "tiny", "unlit", "unnoticed"})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u3131-\u3163\u1100-\u11ff\uff21-\uff5a]")
 
 
@@ -158,7 +159,7 @@ class CovertCameraDetector:
         weights = self._weights
         both = in_details | in_title
         seen = in_title.keys() | in_details.keys()
-        concealed = bool({"concealment", "explicit"} & seen)
+        relation = self._relation(title)
         ordinary = 0.0
         for name, found in both.items():
             group = weights.groups[name]
@@ -168,19 +169,21 @@ class CovertCameraDetector:
                 continue
             weight = group.weight if name in in_title else group.weight * weights.details_share
             if group.if_concealed is not None:
-                weight *= group.if_concealed if concealed else 1.0
+                weight *= _left_of_ordinary(group.if_concealed, seen, relation)
                 weight = max(weight, weights.ordinary_floor - ordinary)
                 ordinary += weight
             if weight:
                 yield found.evidence(weight, name)
         yield from self._rules(both)
-        if relation := self._relation(title):
+        if relation:
             yield relation
 
     def _rules(self, seen: dict[str, _Found]) -> Iterator[CovertEvidence]:
         thing = any(name in seen for name in THINGS)
         for rule in self._weights.rules:
             if rule.any_thing and not thing:
+                continue
+            if rule.any and not any(name in seen for name in rule.any):
                 continue
             if all(name in seen for name in rule.all) and not any(name in seen for name in rule.unless):
                 in_title = rule.full or all(seen[name].field == "title" for name in rule.all)
@@ -220,9 +223,20 @@ class CovertCameraDetector:
             return "far"
         if first is thing:
             return "thing_with" if weights.with_words.search(gap) else "thing_first"
+        if weights.list_words.search(gap):
+            return "far"
         if weights.with_words.search(gap):
             return "camera_first"
         return "camera_first_accessory" if accessory else "camera_first"
+
+
+def _left_of_ordinary(if_concealed: float, seen: Set[str], relation: CovertEvidence | None) -> float:
+    """Share of a word of ordinary cameras that still counts: sellers of covert ones borrow them."""
+    if not seen.isdisjoint(_CONCEALING):
+        return if_concealed
+    if relation and relation.kind in ("thing_first", "thing_with"):
+        return (1.0 + if_concealed) / 2
+    return 1.0
 
 
 def _details(listing: Listing) -> Iterator[tuple[str, str]]:

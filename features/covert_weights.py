@@ -29,6 +29,7 @@ class Rule:
     name: str
     weight: float
     all: tuple[str, ...]
+    any: tuple[str, ...]
     unless: tuple[str, ...]
     any_thing: bool
     full: bool
@@ -69,6 +70,7 @@ class CovertWeights:
                 r["name"],
                 r["weight"],
                 tuple(r["all"]),
+                tuple(r.get("any", ())),
                 tuple(r.get("unless", ())),
                 any_thing=r.get("any_thing", False),
                 full=r.get("full", False),
@@ -79,6 +81,7 @@ class CovertWeights:
             k: v for k, v in raw["relations"].items() if not isinstance(v, str)
         }
         self.break_words = re.compile(raw["relations"]["break_words"])
+        self.list_words = re.compile(raw["relations"]["list_words"])
         self.for_words = re.compile(raw["relations"]["for_words"])
         self.for_after_camera = re.compile(raw["relations"]["for_after_camera"])
         self.with_words = re.compile(raw["relations"]["with_words"])
@@ -92,7 +95,9 @@ class CovertWeights:
         return TermFinder(term for name in names for term in self.groups[name].finder.terms)
 
     def _check(self) -> None:
-        named = {g for rule in self.rules for g in (*rule.all, *rule.unless)} | set(self.details_groups)
+        named = {g for rule in self.rules for g in (*rule.all, *rule.any, *rule.unless)} | set(
+            self.details_groups
+        )
         if unknown := sorted(named - set(self.groups)):
             raise ValueError(
                 f"Got rules that name the groups {unknown} but expected names among {sorted(self.groups)}; "

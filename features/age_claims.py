@@ -22,10 +22,12 @@ _DOWN = r"(?:\s?(?:이하|미만|까지|以下|以内|and under|or younger))"
 _AHEAD = r"(?<![\d.a-z])"
 _WARRANTY = r"(?!\s?(?:warranty|guarantee|experience|보증|질보|质保|保修|of warranty|limited|manufacturer))"
 
+_SIZE = r"(?:0|1|3|6|9|12|15|18|24|30|36)"  # the months that baby sizes come in: "10m-50m" is a distance
+
 # Each pattern: what the groups mean follows from its name. Order matters: ranges before single ages.
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("months", re.compile(_AHEAD + _N + rf"(?:\s?{_MONTH})?" + _TO + _N + r"\s?" + _MONTH + _WARRANTY)),
-    ("sizes", re.compile(_AHEAD + r"(\d{1,2})\s?(?:m)?\s?[-~]\s?(\d{1,2})\s?m(?![a-z0-9])")),
+    ("sizes", re.compile(_AHEAD + rf"({_SIZE})\s?m?\s?[-~]\s?({_SIZE})\s?m(?![a-z0-9])")),
     (
         "years",
         re.compile(
@@ -54,6 +56,8 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "from_years",
         re.compile(r"(?<![a-z])age[sd]?\s?:?\s?" + _N + r"\s?(?:\+|and (?:up|above|over)|& ?up|up\b)?(?!\d)"),
     ),
+    ("at_months", re.compile(_AHEAD + r"(\d{1,2})[\s-]months?[\s-]old")),
+    ("at_years", re.compile(_AHEAD + r"(\d{1,2})[\s-]years?[\s-]old")),
     ("at_months", re.compile(r"(?:생후\s?)" + _AHEAD + _N + r"\s?" + _MONTH)),
     ("at_years", re.compile(r"(?:만\s?)" + _AHEAD + _N + r"\s?" + _YEAR)),
 )

@@ -17,12 +17,13 @@ from features.normalize import normalize
 from features.schema import Listing
 from features.taxonomy_file import Audience
 
-_THREE, _FOURTEEN = 36, 14 * 12
+_THREE, _SIX, _FOURTEEN = 36, 6 * 12 + 11, 14 * 12
 _ATTRIBUTE = re.compile(
     r"age|연령|나이|사용 ?대상|대상|적용|年龄|适用|target|audience|gender|성별|recommended", re.IGNORECASE
 )
 _DESCRIPTION_READ = 1_000
-_CHILD_GROUPS = ("toys", "children_products", "children_")
+_PET_GROUP = "pet_supplies"
+_LISTS = ("under_3", "under_14", "unsure", "general", "carers", "not_words")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +76,34 @@ class AudienceReading:
     signs: tuple[Sign, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class _Words:
-    finders: tuple[tuple[Audience, TermFinder], ...]
-    carers: TermFinder
-    not_words: TermFinder
+    """The word lists, compiled."""
+
+    def __init__(self, lists: Mapping[str, str]) -> None:
+        words = {name: [w for part in text.split(",") if (w := part.strip())] for name, text in lists.items()}
+        self.of = {name: TermFinder(words[name]) for name in _LISTS}
+        carried, things = ("|".join(map(re.escape, words[name])) for name in ("carried", "things"))
+        # At most one word between: "stroller cup holder".
+        self.accessory = re.compile(rf"(?:{carried})(?:용|用)?\s?(?:\S{{1,12}}\s)?(?:{things})")
 
 
 @lru_cache(maxsize=1)
 def _words() -> _Words:
     path = Path(__file__).resolve().parent / "audience_words.yaml"
-    lists: Mapping[str, str] = yaml.safe_load(path.read_text("utf-8"))
-
-    def finder(name: str) -> TermFinder:
-        return TermFinder(word for part in lists[name].split(",") if (word := part.strip()))
-
-    named: tuple[Audience, ...] = ("under_3", "under_14", "general")
-    return _Words(tuple((name, finder(name)) for name in named), finder("carers"), finder("not_words"))
+    return _Words(yaml.safe_load(path.read_text("utf-8")))
 
 
 def of_months(low: float, high: float | None) -> Audience:
     """Return the audience of an age range: the strictest age that it reaches down to.
+
+    "Up to 12" is said of children, not of babies: a range from birth counts for the youngest only up to six.
 
     Parameters
     ----------
     low, high
         Months; ``high`` None for "and over".
     """
-    if low < _THREE:
+    if low < _THREE and not (low == 0 and high is not None and high > _SIX):
         return "under_3"
     return "under_14" if low < _FOURTEEN else "general"
 
@@ -119,14 +120,19 @@ def _claims(text: str, field: str) -> list[tuple[AgeClaim, Sign]]:
     ]
 
 
-def _word_signs(text: str, field: str) -> list[Sign]:
-    words = _words()
-    text = words.not_words.blank(text)
-    return [
-        Sign(audience, field, match.group(), match.start(), match.end())
-        for audience, finder in words.finders
-        for match in finder.finditer(text)
-    ]
+def _word_signs(text: str, field: str) -> tuple[list[Sign], list[Sign]]:
+    """Return the signs for an audience, and those of words that are said of grown people too."""
+    finders = _words().of
+    text = finders["not_words"].blank(text)
+    signs: list[Sign] = []
+    unsure: list[Sign] = []
+    # Words for all children are taken out before those for the youngest: one holds the other.
+    for name in ("under_14", "under_3", "general", "unsure"):
+        target = unsure if name == "unsure" else signs
+        audience: Audience = "under_14" if name == "unsure" else name
+        target += [Sign(audience, field, m.group(), m.start(), m.end()) for m in finders[name].finditer(text)]
+        text = finders[name].blank(text)
+    return signs, unsure
 
 
 def _bare_age(text: str) -> list[tuple[AgeClaim, Sign]]:
@@ -171,11 +177,10 @@ def audience(
         claims += _claims(text, "attributes")
     if not claims:
         claims = _claims(description[:_DESCRIPTION_READ], "description")
-    words = _word_signs(title, "title")
-    beyond = _word_signs(target_age, "target_age")
-    beyond += [sign for node in category for sign in _word_signs(normalize(node).text, "category")]
-    beyond += [sign for text in _attribute_texts(attributes) for sign in _word_signs(text, "attributes")]
-    apparent, deciding = _apparent(title, words, beyond, [sign for _, sign in claims], group)
+    outer = [("target_age", target_age), *(("attributes", text) for text in _attribute_texts(attributes))]
+    outer += [("category", normalize(node).text) for node in category]
+    beyond = [sign for field, text in outer for part in _word_signs(text, field) for sign in part]
+    apparent, deciding = _apparent(title, beyond, group)
     claimed = _strictest(sign.audience for _, sign in claims) if claims else None
     escape = claimed == "general" and apparent != "general"
     result = _result(apparent, claimed, [sign for _, sign in claims])
@@ -219,48 +224,29 @@ def _result(apparent: Audience, claimed: Audience | None, claims: Sequence[Sign]
     return _strictest((apparent, claimed))
 
 
-def _apparent(
-    title: str,
-    words: Sequence[Sign],
-    beyond: Sequence[Sign],
-    claims: Sequence[Sign],
-    group: ProductGroup | None,
-) -> tuple[Audience, list[Sign]]:
+def _apparent(title: str, beyond: Sequence[Sign], group: ProductGroup | None) -> tuple[Audience, list[Sign]]:
     """Weigh the words; what a carer uses and goods for pets are no child's even beside a child's word."""
+    words, unsure = _word_signs(title, "title")
     young = [sign for sign in words if sign.audience != "general"]
     grown = [sign for sign in words if sign.audience == "general"]
-    carer = _words().carers.search(title)
+    carer = _words().of["carers"].search(title) or _words().accessory.search(title)
     if carer is not None:
-        sign = Sign("general", "title", carer.group(), carer.start(), carer.end())
-        return "general", [sign]
-    if any(sign.words in _PETS for sign in grown):
+        return "general", [Sign("general", "title", carer.group(), carer.start(), carer.end())]
+    if group is not None and group.code == _PET_GROUP:
+        return "general", [Sign("general", "group", group.code)]
+    if any(sign.words.endswith("용") for sign in grown) and not _said_for(title, young):
         return "general", grown
     if young:
         return _strictest(sign.audience for sign in young), young
-    group_says = group.audience if group is not None else "general"
-    kind = [Sign(group_says, "group", group.code)] if group is not None else []
     if grown:
         return "general", grown
+    own = group.audience if group is not None else "general"
     outer = [sign for sign in beyond if sign.audience != "general"]
-    if outer and group_says == "general":
-        return _strictest(sign.audience for sign in outer), outer
-    return group_says, kind
+    if own == "general" and (outer or unsure):
+        return _strictest(sign.audience for sign in (*outer, *unsure)), [*outer, *unsure]
+    return own, [Sign(own, "group", group.code)] if group is not None else []
 
 
-_PETS = frozenset(
-    {
-        "반려",
-        "애완",
-        "애견",
-        "강아지",
-        "고양이",
-        "pet",
-        "pets",
-        "dog",
-        "dogs",
-        "cat",
-        "cats",
-        "宠物",
-        "for pet",
-    }
-)
+def _said_for(title: str, young: Sequence[Sign]) -> bool:
+    """Whether a child's word carries the Korean ending for "for the use of"."""
+    return any(title.startswith("용", sign.end) for sign in young)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -74,7 +74,8 @@ class _GroupEntry(_Entry):
     exclude: Words = ()
     decoys: Words = ()
     categories: Labels = ()
-    dominant: bool = False
+    dominant: Literal["", "title", "category"] = ""
+    abstract: bool = False
     failure_rate: float | None = Field(None, ge=0, le=1)
     cpsc: tuple[str, ...] = ()
     nyc: tuple[str, ...] = ()
@@ -107,7 +108,10 @@ class ProductGroup:
     categories
         Names of marketplace categories that hold these goods.
     dominant
-        The group's words rule over the nouns beside them: a toy camera is a toy.
+        "title" where the group's words rule over the nouns beside them (a toy camera is a toy), "category"
+        where its category does so too (a bed among pet supplies), "" for all others.
+    abstract
+        Too wide to be an answer; only there to shrink toward.
     kc_class
         One of `KC_CLASSES`.
     hazard_prior
@@ -140,7 +144,8 @@ class ProductGroup:
     exclude: tuple[str, ...] = ()
     decoys: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    dominant: bool = False
+    dominant: Literal["", "title", "category"] = ""
+    abstract: bool = False
     failure_rate: float | None = None
     cpsc_types: tuple[str, ...] = ()
     nyc_types: tuple[str, ...] = ()
@@ -197,6 +202,7 @@ def _group(code: str, entry: _GroupEntry) -> ProductGroup:
         decoys=entry.decoys,
         categories=entry.categories,
         dominant=entry.dominant,
+        abstract=entry.abstract,
         failure_rate=entry.failure_rate,
         cpsc_types=entry.cpsc,
         nyc_types=entry.nyc,
@@ -231,7 +237,7 @@ def _check(groups: Mapping[str, ProductGroup]) -> None:
                 raise ProductGroupError(f"groups.{code}.parent: goes round in a circle at {group.parent!r}")
             seen.add(group.parent)
             group = groups[group.parent]
-    for attribute in ("cpsc_types", "nyc_types", "inspection_names", "categories"):
+    for attribute in ("cpsc_types", "nyc_types", "inspection_names"):
         _once(groups.values(), attribute)
 
 

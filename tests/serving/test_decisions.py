@@ -68,7 +68,7 @@ def test_json_is_the_documented_shape_and_the_record_keeps_every_hazard(predicto
 
 
 def test_a_hazard_that_fired_is_shown_however_small(predictor):
-    predictor.bundle.manifest.operating_points["review"]["fall"] = 0.0001
+    predictor.bundle.manifest.operating_points["review"] |= {"fall": 0.0001, "p_noncompliant": 0.0001}
     from serving.policy_document import load_policy
     from serving.predictor import Predictor
 

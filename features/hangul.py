@@ -25,6 +25,14 @@ _FIRST, _LAST = 0xAC00, 0xD7A3
 
 HAS_JAMO = re.compile("[\u1100-\u11ff\u3131-\u3163]")
 RUN = re.compile("[가-힣ㄱ-ㅣᄀ-ᇿ]+")
+LATIN_CONSONANT = re.compile("(?<![a-z])(?:ch|kk|pp|tt|ss|jj|[bcdghjkmnprstl])(?=[ㅏ-ㅣ])")
+LATIN_VOWEL = re.compile("(?<=[ㄱ-ㅎ])(?:yeo|wa|wo|eo|eu|ae|ya|yo|yu|[aeiou])(?![a-z])")
+_SOUNDS = {
+    "b": "ㅂ", "c": "ㅋ", "ch": "ㅊ", "d": "ㄷ", "g": "ㄱ", "h": "ㅎ", "j": "ㅈ", "k": "ㅋ", "m": "ㅁ",
+    "n": "ㄴ", "p": "ㅍ", "r": "ㄹ", "l": "ㄹ", "s": "ㅅ", "t": "ㅌ", "kk": "ㄲ", "pp": "ㅃ", "tt": "ㄸ",
+    "ss": "ㅆ", "jj": "ㅉ", "a": "ㅏ", "e": "ㅔ", "i": "ㅣ", "o": "ㅗ", "u": "ㅜ", "eo": "ㅓ", "eu": "ㅡ",
+    "ae": "ㅐ", "ya": "ㅑ", "yo": "ㅛ", "yu": "ㅠ", "yeo": "ㅕ", "wa": "ㅘ", "wo": "ㅝ",
+}  # fmt: skip
 
 
 def _syllable(lead: str, vowel: str, tail: str = " ") -> str:
@@ -130,3 +138,8 @@ def _with_i(char: str) -> str:
     lead, vowel = divmod((ord(char) - _FIRST) // 28, 21)
     full = _VOWEL_PAIRS.get(VOWELS[vowel] + "ㅣ")
     return _syllable(LEADS[lead], full) if full else ""
+
+
+def sound(letters: str) -> list[tuple[str, int]]:
+    """Hangul letter of the Latin letters written in its place, as in ``bㅏ``."""
+    return [(_SOUNDS[letters], 0)]

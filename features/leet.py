@@ -7,13 +7,12 @@ frequency list of the kept library ``pyspellchecker``. So ``3D``, ``USB3.0`` and
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-from functools import cache
-from importlib import resources
 from itertools import product
 from math import prod
+
+from features.draft import Piece, in_place
+from features.words import english_words, known_words
 
 _SIGNS = {
     "0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
@@ -21,9 +20,8 @@ _SIGNS = {
 }  # fmt: skip
 _KNOWN_SIGNS = _SIGNS | {"1": "ily", "6": "gb", "!": "ily"}
 _MAX_READINGS = 64
-_MIN_FREQUENCY = 300
 
-CANDIDATE = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$!|]*[a-z][a-z0-9@$!|]*[a-z0-9@$](?![a-z0-9@$])")
+CANDIDATE = re.compile(r"(?<![a-z0-9@$!|])[a-z0-9@$!|]{2,40}(?![a-z0-9@$!|])")
 _UNITS = "kg|mm|cm|ml|pc|pcs|xl|xxl|ft|in|oz|gb|tb|mb|lbs?|st|nd|rd|th|wd|pk|sets?|pairs?|hz|mah|mp|yr|ply|way|in\\d"
 SUSPECT = (
     rf"[a-z][0134578@$!|]{{1,2}}[a-z]|(?<![^\W_])[0134578@$](?!(?:{_UNITS})(?![^\W_]))[a-z]{{2}}"
@@ -32,24 +30,7 @@ SUSPECT = (
 """What hints at leet; a figure with a unit does not."""
 
 
-@cache
-def known_words() -> frozenset[str]:
-    """Words of goods and evasions that are worth reading out of any spelling."""
-    text = resources.files("features").joinpath("leet_words.txt").read_text(encoding="utf-8")
-    return frozenset(w for line in text.splitlines() if not line.startswith("#") for w in line.split())
-
-
-@cache
-def english_words() -> frozenset[str]:
-    """Common English words of four letters and more."""
-    packed = resources.files("spellchecker").joinpath("resources", "en.json.gz").read_bytes()
-    counts: dict[str, int] = json.loads(gzip.decompress(packed))
-    return frozenset(w for w, n in counts.items() if len(w) >= 4 and n >= _MIN_FREQUENCY and w.isascii())
-
-
-def is_word(word: str) -> bool:
-    """Whether ``word`` (lower case) is an English word or one of ours."""
-    return word in known_words() or word in english_words()
+_FIGURE = re.compile(rf"[0-9]+(?:{_UNITS}|amps?)")
 
 
 def _readings(token: str, signs: dict[str, str]) -> list[str]:
@@ -72,8 +53,10 @@ def read(token: str) -> str:
     str
         The word meant, of the same length; the empty string where the token is not leet.
     """
+    if _FIGURE.fullmatch(token):
+        return ""
     letters = sum(c.isalpha() for c in token)
-    if letters == len(token) or letters * 2 < len(token) or len(token) > 24:
+    if letters == len(token) or letters * 3 < len(token) or letters < 2 or len(token) > 24:
         return ""
     for word in _readings(token, _KNOWN_SIGNS):
         if word in known_words():
@@ -81,3 +64,13 @@ def read(token: str) -> str:
     if len(token) < 4 or letters * 3 < len(token) * 2 or not (token[0].isalpha() and token[-1].isalpha()):
         return ""
     return next((w for w in _readings(token, _SIGNS) if w in english_words()), "")
+
+
+def change(token: str) -> list[Piece] | None:
+    """Pieces of the word meant; signs at the ends are punctuation, not letters."""
+    core = token.strip("!|")
+    word = read(core) if len(core) > 1 else ""
+    if not word:
+        return None
+    start = token.index(core)
+    return in_place(token[:start] + word + token[start + len(core) :])

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from features import charmap, hangul, leet, spelling
-from features.draft import Draft, Piece, blank, first_only, in_place
+from features.draft import Draft, Piece, blank, first_only
 from features.scripts import language
 
 __all__ = ["Normalized", "language", "normalize"]
@@ -115,6 +115,8 @@ def _read_characters(draft: Draft) -> None:
         lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in draft.text)
     draft.same_length(lower)
     if hangul.HAS_JAMO.search(draft.text):
+        draft.rewrite(hangul.LATIN_CONSONANT, hangul.sound)
+        draft.rewrite(hangul.LATIN_VOWEL, hangul.sound)
         draft.rewrite(hangul.RUN, hangul.compose)
 
 
@@ -122,9 +124,9 @@ def _join_words(draft: Draft) -> None:
     """Words that were taken apart or spelled with figures."""
     patterns = spelling.PATTERNS
     draft.rewrite(patterns["spaced"], spelling.join_spaced)
-    for name in ("dotted_cjk", "pair_cjk", "spaced_cjk", "split_hangul"):
+    for name in ("dotted_cjk", "pair_cjk", "spaced_cjk", "noisy_han", "noisy_hangul", "split_hangul"):
         draft.rewrite(patterns[name], spelling.letters_only)
-    draft.rewrite(leet.CANDIDATE, lambda token: in_place(leet.read(token)))
+    draft.rewrite(leet.CANDIDATE, leet.change)
     draft.rewrite(patterns["split_latin"], spelling.join_split)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from features import charmap, leet
+from features import charmap, words
 from features.draft import Change, Piece, in_place
 
 _CJK = "가-힣\u4e00-\u9fff"
@@ -29,6 +29,8 @@ _PATTERNS = {
     "dotted_cjk": _apart(_ALONE_CJK[0], _PART, _MARK, _PART, _ALONE_CJK[1]),
     "pair_cjk": rf"{_ALONE_CJK[0]}[{_CJK}][.*•~^|]{{1,2}}[{_CJK}]{_ALONE_CJK[1]}",
     "spaced_cjk": _apart(_ALONE_CJK[0], _PART, " {1,3}", _PART, _ALONE_CJK[1]),
+    "noisy_han": "(?<=[\u4e00-\u9fff])[•★]{1,3}(?=[\u4e00-\u9fff])",
+    "noisy_hangul": "[가-힣]•{1,3}[가-힣](?:•{1,3}[가-힣])+",
     "split_latin": rf"{_ALONE[0]}[a-z]{{2,}}[.*•~^|][a-z]{{2,}}{_ALONE[1]}",
     "split_hangul": "(?<![가-힣])(?:[가-힣]•[가-힣]{2,}|[가-힣]{2,}•[가-힣])(?![가-힣])",
 }
@@ -58,9 +60,23 @@ def join_spaced(run: str) -> list[Piece] | None:
     pieces = letters_only(run)
     letters = "".join(char for char, _ in pieces)
     digits = sum(not char.isalpha() for char in letters)
-    if digits * 2 > len(letters) or not letters[-1].isalpha() or set(letters) <= _SIZES:
+    if digits * 4 > len(letters) or not letters[-1].isalpha() or set(letters) <= _SIZES:
         return None
-    return None if all(ord(b) - ord(a) == 1 for a, b in pairwise(letters)) else pieces
+    if all(ord(b) - ord(a) == 1 for a, b in pairwise(letters)):
+        return None
+    return _parted(pieces) if letters.isalpha() else pieces
+
+
+def _parted(pieces: list[Piece]) -> list[Piece]:
+    """Put spaces between the words of a run in which every letter stood alone."""
+    apart: list[Piece] = []
+    at = 0
+    for word in words.part("".join(char for char, _ in pieces)):
+        if at:
+            apart.append((" ", pieces[at][1] - 1))
+        apart += pieces[at : at + len(word)]
+        at += len(word)
+    return apart
 
 
 def join_split(run: str) -> list[Piece] | None:
@@ -68,9 +84,9 @@ def join_split(run: str) -> list[Piece] | None:
     cut = next(at for at, char in enumerate(run) if not char.isalpha())
     left, right = run[:cut], run[cut + 1 :]
     word = left + right
-    if word in leet.known_words():
+    if word in words.known_words():
         return letters_only(run)
-    if len(word) < 5 or not leet.is_word(word) or (leet.is_word(left) and leet.is_word(right)):
+    if len(word) < 5 or not words.is_word(word) or (words.is_word(left) and words.is_word(right)):
         return None
     return letters_only(run)
 
@@ -82,9 +98,9 @@ def latin_twins(text: str) -> Change:
     word wholly in such letters is read as Latin only among Latin words, and not where the text has a word
     that is foreign beyond doubt: genuine Russian and Greek stay.
     """
-    words = WORDS.findall(text)
-    foreign = any(not charmap.looks_like(c) for word in words for c in TWINS.findall(word))
-    latin = any(c.isascii() for word in words for c in word)
+    found = WORDS.findall(text)
+    foreign = any(not charmap.looks_like(c) for word in found for c in TWINS.findall(word))
+    latin = any(c.isascii() for word in found for c in word)
 
     def judge(word: str) -> list[Piece] | None:
         if word.isascii() or not TWINS.search(word):

@@ -173,7 +173,7 @@ class GroupMatcher:
         self._lend(scores)
         self._rule(scores, evidence, said)
         if said:
-            self._agree(scores, said)
+            self._agree(scores, evidence, said)
             self._fall_back(scores, evidence, said)
         kept = {g: s for g, s in scores.items() if not self._tree.groups[g].abstract and s > 0.01}
         return kept, evidence
@@ -207,7 +207,9 @@ class GroupMatcher:
             if rulers and not any(ruler in self._tree.lines[group] for ruler in rulers):
                 scores[group] *= _RULED_OVER
 
-    def _agree(self, scores: dict[int, float], said: Mapping[int, float]) -> None:
+    def _agree(
+        self, scores: dict[int, float], evidence: Mapping[int, Evidence], said: Mapping[int, float]
+    ) -> None:
         """Weigh the title's groups by the category's; a shoe in a children's category is a child's shoe."""
         tree = self._tree
         families = {tree.family(group) for group in said}
@@ -217,7 +219,8 @@ class GroupMatcher:
                 scores[child] = scores.get(child, 0.0) + score * _SAME_GROUP
                 scores[group] = 0.0
             elif any(tree.related(group, g) for g in said):
-                scores[group] *= _SAME_GROUP
+                # Context such as "for cars" says nothing that the category has not said.
+                scores[group] *= _SAME_GROUP if evidence[group].noun else 1.0
             elif tree.family(group) not in families:
                 scores[group] *= _OTHER_FAMILY
 

@@ -46,6 +46,8 @@ class Evidence:
         Worth of the best word and of all others.
     strong
         Whether a word without another meaning is among them.
+    noun
+        Whether a product noun is among them, not only context.
     spans
         Term, start and end of each word.
     """
@@ -53,6 +55,7 @@ class Evidence:
     best: float = 0.0
     rest: float = 0.0
     strong: bool = False
+    noun: bool = False
     spans: list[tuple[str, int, int]] = field(default_factory=list)
 
     def add(self, value: float, span: tuple[str, int, int], weak: bool) -> None:
@@ -139,7 +142,9 @@ class TitleReader:
                     continue
                 if self._decoyed(start, end, use.group, decoys):
                     continue
-                evidence[use.group].add(value, (pattern.text, start, end), use.weak)
+                found_so_far = evidence[use.group]
+                found_so_far.add(value, (pattern.text, start, end), use.weak)
+                found_so_far.noun = found_so_far.noun or use.kind != CONTEXT
         return evidence, excluded
 
     def _speaks(self, pattern: Pattern, present: set[int]) -> bool:

@@ -49,10 +49,11 @@ class GroupTree:
         """Whether ``group``, or one above it, is what ``of`` becomes for children."""
         return not self._children_of[of].isdisjoint(self.lines[group])
 
-    def family(self, group: int) -> int:
-        """Return the widest group below the top."""
+    def family(self, group: int) -> str:
+        """Return the code of the widest group below the top; categories mix household and electrical goods."""
         line = self.lines[group]
-        return line[max(len(line) - 2, 0)]
+        code = self.codes[line[max(len(line) - 2, 0)]]
+        return "household_goods" if code == "electrical_goods" else code
 
     def kin(self, group: int) -> frozenset[int]:
         """Return the parent and the brothers."""

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features import group_file
 from features.group_file import KC_CLASSES, ProductGroupError, read_group_file
@@ -227,3 +229,23 @@ class TestMatcher:
     def test_empty_and_very_long_text(self) -> None:
         assert MATCHER.match("").code == ""
         assert MATCHER.match("장난감 " * 100_000).code == "toys"
+
+    @settings(deadline=None)
+    @given(st.text(max_size=300), st.lists(st.text(max_size=30), max_size=3))
+    def test_any_text_and_category(self, title: str, category: list[str]) -> None:
+        text = normalize(title).text
+        found = MATCHER.match(text, category)
+        assert found.code == "" or found.code in GROUPS
+        assert 0 <= found.score <= 1
+        assert all(start == -1 or text[start:end] == term for term, start, end in found.matched)
+
+    @settings(max_examples=5, deadline=None)  # each example builds a matcher
+    @given(st.sampled_from(["장난감", "helmet", "耳环"]), st.text(alphabet="abc가나다 ,", max_size=20))
+    def test_same_title_same_answer(self, word: str, rest: str) -> None:
+        text = normalize(f"{rest} {word}").text
+        assert GroupMatcher(GROUPS).match(text) == MATCHER.match(text)
+
+    def test_too_wide_groups_are_never_an_answer(self) -> None:
+        for category in ("생활용품", "home & living", "household"):
+            found = match("무선 다용도 세트 신상", category)
+            assert found == "" or not GROUPS[found].abstract

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
 
+from features.errors import UserError
+
 _NUMBER_COLUMNS = ("number", "certNum", "cert_num", "인증번호")
 _STATE_COLUMNS = ("state", "certState", "cert_state", "인증상태")
 # Same length on both sides, so that positions stay those of the original text.
@@ -21,7 +23,7 @@ PLAIN = str.maketrans(
 )
 
 
-class RegisterError(ValueError):
+class RegisterError(UserError):
     """A register file cannot be read."""
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
+from features.errors import UserError
+
 FIELD_MAX = 1_000_000
 LINE_MAX = 10_000_000
 FORMATS = ".csv, .tsv, .jsonl, .ndjson (each may end in .gz) or .parquet"
@@ -25,7 +27,7 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _GUESSES = ("cp949", "gb18030", "shift_jis", "cp1252")
 
 
-class ReadError(ValueError):
+class ReadError(UserError):
     """A file that cannot be read: what was got, what was expected, what to do."""
 
 

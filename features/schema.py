@@ -42,11 +42,11 @@ class SellerHistory(_Record):
 
     as_of: datetime | None = None
     first_seen: datetime | None = None
-    listings: int | None = Field(None, ge=0)
-    removed: int | None = Field(None, ge=0)
-    tested: int | None = Field(None, ge=0)
-    failed: int | None = Field(None, ge=0)
-    strikes: int | None = Field(None, ge=0)
+    listings: int | None = Field(default=None, ge=0)
+    removed: int | None = Field(default=None, ge=0)
+    tested: int | None = Field(default=None, ge=0)
+    failed: int | None = Field(default=None, ge=0)
+    strikes: int | None = Field(default=None, ge=0)
 
 
 class Seller(_Record):
@@ -70,7 +70,7 @@ class Variant(_Record):
 
     id: Identifier | None = None
     name: Short = ""
-    price: float | None = Field(None, ge=0, allow_inf_nan=False)
+    price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     image: Text | None = None
 
 
@@ -100,18 +100,18 @@ class Listing(_Record):
     attributes: dict[Short, Text] = Field(default_factory=dict, max_length=LIST_MAX)
     category: Annotated[list[Short], BeforeValidator(_path)] = Field(default_factory=list, max_length=20)
     brand: Short | None = None
-    price: float | None = Field(None, ge=0, allow_inf_nan=False)
+    price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     currency: Currency | None = None
     seller: Seller | None = None
     origin: Short | None = None
     ship_from: Short | None = None
     certificates: list[Certificate] = Field(default_factory=list, max_length=50)
     target_age: Short | None = None
-    units_sold: int | None = Field(None, ge=0)
-    rating: float | None = Field(None, ge=0, le=5, allow_inf_nan=False)
+    units_sold: int | None = Field(default=None, ge=0)
+    rating: float | None = Field(default=None, ge=0, le=5, allow_inf_nan=False)
     images: list[Text] = Field(default_factory=list, max_length=LIST_MAX)
     variants: list[Variant] = Field(default_factory=list, max_length=LIST_MAX)
-    revision: int = Field(1, ge=1)
+    revision: int = Field(default=1, ge=1)
     marketplace: Short | None = None
     market: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "KR"
     created_at: datetime | None = None

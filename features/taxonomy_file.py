@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from features.errors import UserError
 from features.hazard_words import fold
 
 try:
@@ -23,7 +24,7 @@ Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class TaxonomyError(ValueError):
+class TaxonomyError(UserError):
     """A data file of the taxonomy is wrong; the message names the file and the entry."""
 
 

@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from features.errors import UserError
+
 CACHE_VARIABLE = "LISTING_RISK_CACHE"
 _RECORD = "built.json"
 
 
-class MissingExtraError(ImportError):
+class MissingExtraError(UserError, ImportError):
     """A package is not installed; the message says which extra brings it."""
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UserError):
     """A weight file is not the one that was measured, or cannot be cached."""
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from pyarrow import csv, parquet
 
 from features.reader import ColumnMap, Form, ListingReader, ReadError, RejectedRow, read_listings
 from features.schema import Listing
@@ -105,9 +104,9 @@ class _JsonLines:
 
 def _writer(path: Path, suffix: str, schema: pa.Schema) -> _Writer:
     if suffix == ".csv":
-        return pa.csv.CSVWriter(path, schema)
+        return csv.CSVWriter(path, schema)
     if suffix == ".parquet":
-        return pa.parquet.ParquetWriter(path, schema, compression="zstd")
+        return parquet.ParquetWriter(path, schema, compression="zstd")
     return _JsonLines(path)
 
 

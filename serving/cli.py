@@ -52,30 +52,13 @@ def _plain(text: str) -> str:
 
 def _exit_code(error: Exception) -> int | None:
     """Return the exit code of an error that says what to do; None for one that is ours to mend."""
-    for kind in type(error).__mro__:
-        if kind.__name__ in {
-            "FetchError",
-            "OutsideError",
-            "StoreUnavailable",
-            "MlflowException",
-            "HTTPError",
-        }:
-            return OUTSIDE
-        if kind.__name__ in {
-            "ReadError",
-            "ListingError",
-            "ConfigError",
-            "DataError",
-            "BundleError",
-            "PolicyError",
-            "SettingsError",
-            "SourceError",
-            "RegistryError",
-            "WeightsError",
-            "EncoderError",
-        }:
-            return USER
-    return USER if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError) else None
+    from features.errors import OutsideError, UserError
+
+    if isinstance(error, OutsideError):
+        return OUTSIDE
+    if isinstance(error, UserError | FileNotFoundError | PermissionError | IsADirectoryError):
+        return USER
+    return None
 
 
 def _command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., None]], click.Command]:
@@ -396,24 +379,64 @@ def model(bundle: str | None, card: bool) -> None:
 
 
 @_command("ingest")
-@click.argument("reader")
-@click.argument("source", metavar="FILE", type=_FILE)
-@click.option("--output", "-o", type=_PATH, required=True, help="Records as JSONL; rejects beside it.")
-def ingest(reader: str, source: Path, output: Path) -> None:
+@click.argument("source")
+@click.argument("path", metavar="FILE", type=_FILE)
+@click.option("--output", "-o", type=_PATH, required=True, help="Folder for the records and the rejects.")
+def ingest(source: str, path: Path, output: Path) -> None:
     """Read a publisher's file into records, and say what could not be read.
 
     \b
     Examples:
-      listing-risk ingest cpsc recalls.csv --output recalls.jsonl
-      listing-risk ingest lab results.csv --output results.jsonl
+      listing-risk ingest cpsc recalls.csv --output past/
+      listing-risk ingest lab_results results.csv --output past/
     """
-    from training.ingest import ingest_file
+    from rich.table import Table
 
-    report = ingest_file(reader, source, output)
+    from training.dataset import source_named
+    from training.ingest import ingest as run
+
     console = _console()
-    console.print(f"{report.records:,} records, {report.rejects:,} rejected -> {output}", highlight=False)
-    for reason, count in report.reasons.items():
-        console.print(f"  {count:,} x {_plain(reason)}", highlight=False)
+    with console.status(f"reading {path.name}"):
+        counts = run(source_named(source), path, output)
+    span = f", {counts.first} to {counts.last}" if counts.first else ""
+    console.print(
+        f"{counts.records:,} records, {counts.rejects:,} rejected{span} -> {output}", highlight=False
+    )
+    table = Table("hazard", "records", title_justify="left")
+    for hazard, count in counts.hazards.most_common(12):
+        table.add_row(hazard, f"{count:,}")
+    console.print(table)
+    for reason, count in counts.reasons.most_common():
+        console.print(f"  rejected {count:,} x {_plain(reason)}", highlight=False)
+
+
+@_command("fetch")
+@click.argument("source")
+@click.option(
+    "--output", "-o", type=_PATH, required=True, help="Folder for pages, records, rejects and checkpoint."
+)
+@click.option("--key", envvar="LISTING_RISK_SOURCE_KEY", help="Key of a publisher that asks for one.")
+@click.option("--base", help="Address of the publisher. [default: the official one]")
+def fetch(source: str, output: Path, key: str | None, base: str | None) -> None:
+    """Fetch a publisher's records; the next run goes on where this one ended.
+
+    \b
+    Examples:
+      listing-risk fetch cpsc_api --output past/
+      listing-risk fetch safety_gate --output past/
+      LISTING_RISK_SOURCE_KEY=... listing-risk fetch kats --output past/
+    """
+    from training.fetch import fetch as run
+    from training.fetch import network_source, progress
+
+    options = {name: value for name, value in (("key", key), ("base", base)) if value is not None}
+    with progress(source) as on_page:
+        counts = run(network_source(source, **options), output, on_page=on_page)
+    _console().print(
+        f"{counts.pages:,} pages, {counts.records:,} records, {counts.rejects:,} rejected, "
+        f"{counts.unchanged:,} unchanged -> {output}",
+        highlight=False,
+    )
 
 
 if __name__ == "__main__":

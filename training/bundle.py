@@ -28,6 +28,10 @@ _POLICY, _PRIOR, _RECALL, _LAB = (BASES.index(name) for name in ("policy", "prio
 PRIOR_STRENGTH = 15.0
 # So many laboratory results of a group weigh as much as the factored score does.
 LAB_STRENGTH = 50.0
+# Readings kept for the reasons that follow a score.
+REMEMBERED = 1024
+# A listing without one word of a camera; an assumption, far below anything that a policy looks at.
+NO_CAMERA = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,8 @@ class Bundle:
         self._trust = np.minimum(
             model.hazard_type.positives / (model.hazard_type.positives + PRIOR_STRENGTH), 1.0
         )
+        # By identity; the listing is kept beside, so its id cannot pass to another object meanwhile.
+        self._recent: dict[int, tuple[Listing, Reading, np.ndarray]] = {}
         self._explainer = Explainer(self.model.hazard_type, self.model.lab, manifest.hazards)
 
     @property
@@ -159,7 +165,7 @@ class Bundle:
         return cls(
             manifest,
             model,
-            PastResults.load(folder, arrays["past"]),
+            PastResults.load(folder, arrays["past"], arrays["past.basis"]),
             taxonomy or load_taxonomy(),
             encoder or load_encoder(manifest.encoder.spec),
         )
@@ -167,7 +173,20 @@ class Bundle:
     def read(self, listings: Sequence[Listing]) -> tuple[list[Reading], np.ndarray]:
         """Read listings and encode their views; embeddings of shape (n_listings, n_dimensions)."""
         readings = [self._reader.read(listing) for listing in listings]
-        return readings, self.encoder.encode([reading.view.text for reading in readings])
+        embeddings = self.encoder.encode([reading.view.text for reading in readings])
+        if len(self._recent) + len(listings) > REMEMBERED:
+            self._recent.clear()
+        for listing, reading, embedding in zip(listings, readings, embeddings, strict=True):
+            self._recent[id(listing)] = (listing, reading, embedding)
+        return readings, embeddings
+
+    def _read_one(self, listing: Listing) -> tuple[Reading, np.ndarray]:
+        """Read a listing, or take what was just read when it was scored: reasons follow scores at once."""
+        known = self._recent.get(id(listing))
+        if known is not None and known[0] is listing:
+            return known[1], known[2]
+        readings, embeddings = self.read([listing])
+        return readings[0], embeddings[0]
 
     def parts(self, reading: Reading, embedding: np.ndarray) -> Parts:
         """Score one listing for laboratory-type hazards; policy hazards are left at 0 and NaN."""
@@ -199,7 +218,7 @@ class Bundle:
         )
         if covert is not None:
             p[:, covert] = [
-                self._covert.score_listing(listing, reading.view.title).probability
+                self._covert_probability(listing, reading)
                 for listing, reading in zip(listings, readings, strict=True)
             ]
         return Scores(
@@ -214,16 +233,20 @@ class Bundle:
             languages=tuple(reading.language for reading in readings),
         )
 
+    def _covert_probability(self, listing: Listing, reading: Reading) -> float:
+        score = self._covert.score_listing(listing, reading.view.title)
+        return score.probability if score.evidence else NO_CAMERA
+
     def explain(self, listing: Listing, hazards: Sequence[str], limit: int = 5) -> tuple[Phrase, ...]:
         """Return the seller's words that raised these hazards most, in log-odds, strongest first."""
-        readings, embeddings = self.read([listing])
+        reading, embedding = self._read_one(listing)
         phrases: list[Phrase] = []
         for code in hazards:
             if code == "covert_camera":
-                phrases += self._covert_phrases(listing, readings[0])
+                phrases += self._covert_phrases(listing, reading)
             else:
-                phrases += self._explainer.phrases(listing, readings[0], embeddings[0], code)
-                phrases += self._group_phrases(listing, readings[0], code)
+                phrases += self._explainer.phrases(listing, reading, embedding, code)
+                phrases += self._group_phrases(listing, reading, code)
         return tuple(sorted(phrases, key=lambda phrase: -phrase.weight)[:limit])
 
     def _covert_phrases(self, listing: Listing, reading: Reading) -> Iterator[Phrase]:
@@ -244,8 +267,7 @@ class Bundle:
 
     def nearest(self, listing: Listing, limit: int = 3) -> tuple[PastResult, ...]:
         """Return the past results nearest to the listing."""
-        _, embeddings = self.read([listing])
-        return self.past.nearest(embeddings[0], limit)
+        return self.past.nearest(self._read_one(listing)[1], limit)
 
 
 def _heads_to(
@@ -268,23 +290,20 @@ def _heads_from(prefix: str, arrays: Mapping[str, np.ndarray], terms: Mapping[st
     )
 
 
-def save_bundle(
-    folder: Path, manifest: Manifest, model: Model, past: PastResults, codes: np.ndarray
-) -> Manifest:
+def save_bundle(folder: Path, manifest: Manifest, model: Model, past: PastResults) -> Manifest:
     """Write a bundle.
 
     Parameters
     ----------
     folder
         Made if missing; files of an older bundle in it are replaced.
-    codes
-        ndarray of shape (n_past, n_dimensions), int8: embeddings of ``past``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {
         "group_prior": model.group_prior,
         "group_rate": model.group_rate,
-        "past": codes,
+        "past": past.codes,
+        "past.basis": past.basis,
         "type.table": model.hazard_type.kind_table,
         "type.slope": model.hazard_type.slope,
         "type.offset": model.hazard_type.offset,

@@ -38,19 +38,19 @@ class CutRef(_Part):
 class Heads(_Part):
     """See `training.model.HeadSettings`."""
 
-    strength: float = Field(1.0, gt=0)
-    kind_strength: float = Field(30.0, gt=0)
-    min_documents: int = Field(2, ge=1)
-    half_life_years: float = Field(8.0, gt=0)
-    kind_smoothing: float = Field(3.0, ge=0)
+    strength: float = Field(default=1.0, gt=0)
+    kind_strength: float = Field(default=30.0, gt=0)
+    min_documents: int = Field(default=2, ge=1)
+    half_life_years: float = Field(default=8.0, gt=0)
+    kind_smoothing: float = Field(default=3.0, ge=0)
 
 
 class Lab(_Part):
     """Direct models: a hazard gets one from ``min_failed`` failed and as many passed results on."""
 
-    strength: float = Field(1.0, gt=0)
-    min_documents: int = Field(2, ge=1)
-    min_failed: int = Field(30, ge=5)
+    strength: float = Field(default=1.0, gt=0)
+    min_documents: int = Field(default=2, ge=1)
+    min_failed: int = Field(default=30, ge=5)
 
 
 class Config(_Part):
@@ -79,7 +79,7 @@ class Config(_Part):
     sources: list[SourceRef] = Field(min_length=1)
     cuts: dict[str, CutRef] = {}
     as_of: date | None = None
-    folds: int = Field(5, ge=2, le=20)
+    folds: int = Field(default=5, ge=2, le=20)
     seed: int = 0
     heads: Heads = Heads()
     lab: Lab = Lab()

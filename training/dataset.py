@@ -18,7 +18,7 @@ from training.labels import Cut, LabelMatrix, from_laboratory, from_recalls
 from training.manifest import file_hash
 from training.rates import GroupCount
 from training.records import InspectionRound, LabResult, Recall, Reject
-from training.sources import SOURCES
+from training.sources import SOURCES, Source
 
 
 class DataError(UserError):
@@ -52,6 +52,19 @@ def _known_by(day: date | None, as_of: date | None) -> bool:
     return as_of is None or (day is not None and day <= as_of)
 
 
+def source_named(name: str) -> Source:
+    """Return the reader of a publisher's form.
+
+    Raises
+    ------
+    DataError
+        When there is none of that name.
+    """
+    if name not in SOURCES:
+        raise DataError(f"Got source {name!r}; expected one of {', '.join(sorted(SOURCES))}.")
+    return SOURCES[name]
+
+
 def load_dataset(
     config: Config, folder: Path, taxonomy: Taxonomy, *, advance: Callable[[str], None] = lambda _: None
 ) -> Dataset:
@@ -75,9 +88,7 @@ def load_dataset(
     left_out: Counter[str] = Counter()
     files: dict[str, str] = {}
     for ref in config.sources:
-        source, path = SOURCES.get(ref.reader), folder / ref.path
-        if source is None:
-            raise DataError(f"Got reader {ref.reader!r}; expected one of {', '.join(sorted(SOURCES))}.")
+        source, path = source_named(ref.reader), folder / ref.path
         if not path.is_file():
             raise DataError(
                 f"The source file {ref.path!r} is not in {folder}; check --data or the configuration."

@@ -132,7 +132,7 @@ def _macro(
     if not usable:
         return None
     return macro_bootstrap(
-        part.labels.value[np.ix_(rows, usable)], part.score[np.ix_(rows, usable)], rng=rng, draws=200
+        part.labels.value[rows][:, usable], part.score[rows][:, usable], rng=rng, draws=200
     )
 
 
@@ -174,7 +174,7 @@ def style_probe(bundle: Bundle, parts: Sequence[Measured], rng: np.random.Genera
         origin += [number] * size
     y, folds = np.array(origin), StratifiedKFold(5, shuffle=True, random_state=0)
     model = LogisticRegression(max_iter=500)
-    p = cross_val_predict(model, np.vstack(embeddings), y, cv=folds, method="predict_proba")[:, 1]
+    p = np.asarray(cross_val_predict(model, np.vstack(embeddings), y, cv=folds, method="predict_proba"))[:, 1]
     return {"auc": roc_auc(y, p), "sources": [part.name for part in parts[:2]], "n": 2 * size}
 
 

@@ -149,7 +149,14 @@ def from_recalls(recalls: Iterable[Recall], taxonomy: Taxonomy) -> LabelMatrix:
 
 
 # Whose words a source's hazard terms are; the others use taxonomy codes and leave nothing open.
-_SCHEMES = {"cpsc": "cpsc", "cpsc_api": "english", "safety_gate": "safety_gate", "kats": "korean"}
+_SCHEMES = {
+    "cpsc": "cpsc",
+    "cpsc_toys": "english",
+    "cpsc_sports": "english",
+    "cpsc_api": "english",
+    "safety_gate": "safety_gate",
+    "kats": "korean",
+}
 
 
 def _unsaid(recall: Recall, taxonomy: Taxonomy) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
@@ -46,14 +47,19 @@ def design_matrix(vocabulary: NgramVocabulary, texts: Sequence[str], embeddings:
     indices = np.concatenate([columns for columns, _ in rows]) if rows else np.zeros(0, dtype=np.int32)
     values = np.concatenate([value for _, value in rows]) if rows else np.zeros(0, dtype=np.float32)
     ngrams = csr_matrix((values, indices, indptr), shape=(len(texts), len(vocabulary)))
-    return hstack([ngrams, csr_matrix(embeddings)]).tocsr()
+    return csr_matrix(hstack([ngrams, csr_matrix(embeddings)]))
+
+
+def _width(X: csr_matrix) -> int:
+    _, columns = cast("tuple[int, int]", X.shape)
+    return columns
 
 
 def fit_binary_heads(
     X: csr_matrix, Y: np.ndarray, known: np.ndarray, weight: np.ndarray, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit one logistic regression a column on its known rows; a column of one value gives its smoothed log-odds."""
-    weights = np.zeros((X.shape[1], Y.shape[1]), dtype=np.float32)
+    weights = np.zeros((_width(X), Y.shape[1]), dtype=np.float32)
     intercept = np.zeros(Y.shape[1], dtype=np.float32)
     for k in range(Y.shape[1]):
         rows = np.flatnonzero(known[:, k])
@@ -61,7 +67,7 @@ def fit_binary_heads(
         if 0 < y.sum() < len(y):
             fit = LogisticRegression(C=strength, max_iter=300, solver="liblinear", random_state=0)
             fit.fit(X[rows], y, sample_weight=weight[rows])
-            weights[:, k], intercept[k] = fit.coef_[0], fit.intercept_[0]
+            weights[:, k], intercept[k] = fit.coef_[0], np.asarray(fit.intercept_)[0]
         else:
             intercept[k] = np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5))
     return weights, intercept
@@ -71,7 +77,7 @@ def _kind_heads(
     X: csr_matrix, kinds: np.ndarray, n_kinds: int, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a multinomial regression of the kind of product; kinds without rows never win."""
-    weights = np.zeros((X.shape[1], n_kinds), dtype=np.float32)
+    weights = np.zeros((_width(X), n_kinds), dtype=np.float32)
     intercept = np.full(n_kinds, -30.0, dtype=np.float32)
     rows = np.flatnonzero(kinds >= 0)
     present = np.unique(kinds[rows])
@@ -118,7 +124,7 @@ class TypeData:
         ndarray of shape (n,), float: time of the result, NaN where undated.
     """
 
-    texts: Sequence[str]
+    texts: list[str]
     embeddings: np.ndarray
     Y: np.ndarray
     known: np.ndarray

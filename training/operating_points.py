@@ -1,28 +1,50 @@
-"""Named thresholds of a bundle, from how past non-compliant products would have scored."""
+"""Named thresholds of a bundle: how many past positives a point still catches, and how far above the usual it lies."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
-# Share of past positives of a hazard that a point still catches: the further down, the surer and the fewer.
-CAUGHT = {"monitor": 0.9, "review": 0.75, "lab_test": 0.5, "block": 0.25}
-# The covert-camera detector gives probabilities set by hand with its evidence weights.
-COVERT = {"monitor": 0.2, "review": 0.35, "lab_test": 0.5, "block": 0.7}
-# Above the rate of goods nobody singled out, below that of what inspectors choose to test.
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a point asks for.
+
+    Attributes
+    ----------
+    caught
+        Share of past positives of the hazard that would still reach it: the further down, the surer and the fewer.
+    lift
+        At least so many times the probability of goods that nobody singled out. Without it a hazard that no past
+        result points to clearly would flag everything.
+    covert
+        For the covert-camera detector, whose probabilities are set by hand with its weights.
+    """
+
+    caught: float
+    lift: float
+    covert: float
+
+
+POINTS: Mapping[str, Point] = {
+    "monitor": Point(caught=0.90, lift=3, covert=0.20),
+    "review": Point(caught=0.75, lift=6, covert=0.35),
+    "lab_test": Point(caught=0.50, lift=12, covert=0.50),
+    "block": Point(caught=0.25, lift=25, covert=0.70),
+}
+# With fewer past positives the groups that the law tests stand in for them.
 FEWEST = 15
+# A hazard without recalls has no usual rate: goods of no group are assumed to have it this rarely.
+_RARE = 0.02
 
 
-def operating_points(
-    codes: tuple[str, ...],
-    laboratory: np.ndarray,
-    positives: list[np.ndarray],
-    group_p: np.ndarray,
-    group_rate: np.ndarray,
-    root_rate: float,
-) -> dict[str, dict[str, float]]:
-    """Choose the points.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the points are chosen from.
 
-    Parameters
+    Attributes
     ----------
     codes
         Hazards in taxonomy order.
@@ -30,30 +52,56 @@ def operating_points(
         ndarray of shape (n_hazards,), bool.
     positives
         Per hazard, the held-out joint probabilities of its past positives.
-    group_p
-        ndarray of shape (n_groups, n_hazards): prior joint probability of each group.
+    group_prior
+        ndarray of shape (n_groups, n_hazards): P(h | non-compliant, group).
     group_rate
-        ndarray of shape (n_groups,).
+        ndarray of shape (n_groups,): P(non-compliant | group).
+    mix
+        ndarray of shape (n_hazards,): share of each hazard among all past non-compliant goods.
     root_rate
         Failure rate of goods that nobody singled out.
+    """
+
+    codes: tuple[str, ...]
+    laboratory: np.ndarray
+    positives: list[np.ndarray]
+    group_prior: np.ndarray
+    group_rate: np.ndarray
+    mix: np.ndarray
+    root_rate: float
+
+
+def usual_rate(evidence: Evidence) -> np.ndarray:
+    """Return the joint probability of goods that nobody singled out, shape (n_hazards,)."""
+    share = np.maximum(evidence.mix, evidence.group_prior.mean(axis=0))
+    return evidence.root_rate * np.maximum(share, _RARE)
+
+
+def operating_points(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Choose the points.
 
     Returns
     -------
     dict
-        Point -> hazard code or ``p_noncompliant`` -> probability. A hazard with fewer than `FEWEST` past positives
-        takes its points from the groups that the law tests for it.
+        Point -> hazard code or ``p_noncompliant`` -> probability; the points of a hazard never fall from one to the
+        next stricter.
     """
+    usual = usual_rate(evidence)
+    joint = evidence.group_rate[:, None] * evidence.group_prior
+    risky = evidence.group_rate[evidence.group_rate > evidence.root_rate]
     points: dict[str, dict[str, float]] = {}
-    risky = group_rate[group_rate > root_rate]
-    for name, caught in CAUGHT.items():
+    for name, point in POINTS.items():
         at: dict[str, float] = {}
-        for k, code in enumerate(codes):
-            if not laboratory[k]:
-                at[code] = COVERT[name]
+        for k, code in enumerate(evidence.codes):
+            if not evidence.laboratory[k]:
+                at[code] = point.covert
                 continue
-            seen = positives[k] if len(positives[k]) >= FEWEST else group_p[group_p[:, k] > 0, k]
-            if len(seen):
-                at[code] = float(np.quantile(seen, 1 - caught))
-        at["p_noncompliant"] = float(np.quantile(risky, 1 - caught)) if len(risky) else root_rate
+            past = evidence.positives[k]
+            seen = past if len(past) >= FEWEST else joint[joint[:, k] > usual[k], k]
+            caught = float(np.quantile(seen, 1 - point.caught)) if len(seen) else 0.0
+            at[code] = min(max(caught, point.lift * float(usual[k])), 0.99)
+        at["p_noncompliant"] = (
+            float(np.quantile(risky, 1 - point.caught)) if len(risky) else evidence.root_rate
+        )
         points[name] = at
     return points

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,10 @@ import numpy as np
 from training.scores import PastResult
 
 _FILE = "past_results.jsonl"
+
+
+_SHORTLIST = 128
+_BASIS = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +27,33 @@ class PastResults:
         n past results; ``similarity`` is filled when one is returned.
     codes
         ndarray of shape (n, n_dimensions), int8: unit vectors times 127.
+    basis
+        ndarray of shape (n_dimensions, n_basis), float32: directions in which the vectors differ most.
+    coarse
+        ndarray of shape (n, n_basis), float32: the vectors in that basis, for a shortlist that fits the cache.
     """
 
     results: tuple[PastResult, ...]
     codes: np.ndarray
+    basis: np.ndarray
+    coarse: np.ndarray
 
     def nearest(self, embedding: np.ndarray, limit: int, least: float = 0.45) -> tuple[PastResult, ...]:
         """Return up to ``limit`` different results with a cosine of at least ``least``, the nearest first."""
         if not self.results:
             return ()
-        similarity = (self.codes @ embedding.astype(np.float32)) / 127.0
-        order = np.argsort(-similarity)[: limit * 4]
+        coarse = self.coarse @ (embedding @ self.basis)
+        few = min(_SHORTLIST, len(coarse))
+        short = np.argpartition(-coarse, few - 1)[:few]
+        similarity = (self.codes[short].astype(np.float32) @ embedding) / 127.0
         found: list[PastResult] = []
-        for i in order:
-            if similarity[i] < least or len(found) == limit:
+        for place in np.argsort(-similarity, kind="stable"):
+            if similarity[place] < least or len(found) == limit:
                 break
-            past = self.results[i]
+            past = self.results[short[place]]
             if any(other.product == past.product and other.regulator == past.regulator for other in found):
                 continue
-            found.append(
-                PastResult(**(asdict(past) | {"similarity": round(float(min(similarity[i], 1.0)), 4)}))
-            )
+            found.append(replace(past, similarity=round(float(min(similarity[place], 1.0)), 4)))
         return tuple(found)
 
     def save(self, folder: Path) -> None:
@@ -53,17 +63,30 @@ class PastResults:
                 stream.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
 
     @classmethod
-    def load(cls, folder: Path, codes: np.ndarray) -> PastResults:
-        """Read what `save` wrote."""
+    def load(cls, folder: Path, codes: np.ndarray, basis: np.ndarray) -> PastResults:
+        """Read what `save` wrote; the arrays come from the bundle."""
         results = []
         with (folder / _FILE).open(encoding="utf-8") as stream:
             for line in stream:
                 raw = json.loads(line)
                 results.append(PastResult(**(raw | {"hazards": tuple(raw["hazards"])})))
-        # One float32 copy: an int8 product is slower in numpy than the copy is large.
-        return cls(tuple(results), codes.astype(np.float32))
+        return cls.of(tuple(results), codes, basis)
+
+    @classmethod
+    def of(cls, results: tuple[PastResult, ...], codes: np.ndarray, basis: np.ndarray) -> PastResults:
+        """Put results and their vectors together."""
+        return cls(results, codes, basis, (codes.astype(np.float32) @ basis) / 127.0)
 
 
 def quantise(vectors: np.ndarray) -> np.ndarray:
     """Return unit vectors as int8, shape kept."""
     return np.clip(np.round(vectors * 127.0), -127, 127).astype(np.int8)
+
+
+def principal_basis(vectors: np.ndarray, size: int = _BASIS) -> np.ndarray:
+    """Return the directions that keep most of the vectors, shape (n_dimensions, at most ``size``), float32."""
+    if not len(vectors):
+        return np.zeros((vectors.shape[1], 1), np.float32)
+    # Not centred: cosines are what the shortlist has to keep.
+    _, _, directions = np.linalg.svd(vectors, full_matrices=False)
+    return np.ascontiguousarray(directions[:size].T, dtype=np.float32)

@@ -32,8 +32,8 @@ from training.model import (
     fit_hazard_type,
 )
 from training.model_card import model_card
-from training.operating_points import operating_points
-from training.past import PastResults, quantise
+from training.operating_points import Evidence, operating_points
+from training.past import PastResults, principal_basis, quantise
 from training.rates import GroupRate, group_rates
 from training.reading import Reader, Reading
 from training.scores import PastResult
@@ -183,7 +183,7 @@ def _line(taxonomy: Taxonomy, codes: tuple[str, ...], group: str) -> list[int]:
 
 
 def _lab_heads(
-    lab: Prepared, texts: Sequence[str], hazards: np.ndarray, folds: Sequence[np.ndarray], config: Config
+    lab: Prepared, texts: list[str], hazards: np.ndarray, folds: Sequence[np.ndarray], config: Config
 ) -> tuple[TextHeads, np.ndarray]:
     Y, known = lab.labels.value[:, hazards], lab.labels.known[:, hazards]
 
@@ -216,7 +216,7 @@ def held_out_figures(y: np.ndarray, p: np.ndarray) -> dict[str, float]:
     return figures
 
 
-def past_results(parts: Sequence[Prepared], taxonomy: Taxonomy) -> tuple[PastResults, np.ndarray]:
+def past_results(parts: Sequence[Prepared], taxonomy: Taxonomy) -> PastResults:
     """Collect what a reason may point to: recalls, and laboratory results that failed."""
     results: list[PastResult] = []
     vectors: list[np.ndarray] = []
@@ -234,8 +234,8 @@ def past_results(parts: Sequence[Prepared], taxonomy: Taxonomy) -> tuple[PastRes
                     )
                 )
                 vectors.append(part.embeddings[i])
-    codes = quantise(np.array(vectors)) if vectors else np.zeros((0, parts[0].embeddings.shape[1]), np.int8)
-    return PastResults(tuple(results), codes), codes
+    stacked = np.array(vectors) if vectors else np.zeros((0, parts[0].embeddings.shape[1]), np.float32)
+    return PastResults.of(tuple(results), quantise(stacked), principal_basis(stacked))
 
 
 def train(
@@ -284,7 +284,7 @@ def train(
     rates = group_rates(dataset.rounds, parents | {"": None}, root_rate=config.root_rate, stated=stated)
     prior, rate = group_priors(taxonomy, recalls, rates)
     model = Model(hazard_type, lab_model, prior, rate)
-    past, codes = past_results([recalls, lab], taxonomy)
+    past = past_results([recalls, lab], taxonomy)
     say("writing the bundle")
     manifest = _manifest(config, dataset, taxonomy, encoder, model, kinds)
     manifest = manifest.model_copy(
@@ -296,7 +296,7 @@ def train(
     )
     output.mkdir(parents=True, exist_ok=True)
     (output / "card.md").write_text(model_card(manifest, taxonomy), encoding="utf-8")
-    return save_bundle(output, manifest, model, past, codes)
+    return save_bundle(output, manifest, model, past)
 
 
 def _manifest(
@@ -339,14 +339,16 @@ def _points(
         joint[(labels.value[:, k] > 0) & labels.known[:, k] & ~np.isnan(joint[:, k]), k]
         for k in range(len(taxonomy.codes))
     ]
-    group_p = model.group_rate[:-1, None] * model.group_prior[:-1]
     return operating_points(
-        tuple(taxonomy.codes),
-        taxonomy.laboratory_mask,
-        positives,
-        group_p,
-        model.group_rate[:-1],
-        config.root_rate,
+        Evidence(
+            codes=tuple(taxonomy.codes),
+            laboratory=taxonomy.laboratory_mask,
+            positives=positives,
+            group_prior=model.group_prior[:-1],
+            group_rate=model.group_rate[:-1],
+            mix=model.group_prior[-1],
+            root_rate=config.root_rate,
+        )
     )
 
 

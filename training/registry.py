@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -165,7 +166,7 @@ def download(address: str, cache: Path, *, tracking_uri: str | None = None) -> P
     if not (folder / "manifest.json").is_file():
         partial = cache / f".{folder.name}.{os.getpid()}"
         partial.mkdir(parents=True, exist_ok=True)
-        fetched = mlflow.artifacts.download_artifacts(version.source, dst_path=str(partial))
+        fetched = download_artifacts(version.source, dst_path=str(partial))
         Path(fetched).replace(folder)
     read_manifest(folder)
     return folder

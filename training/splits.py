@@ -56,7 +56,7 @@ def near_duplicates(texts: Sequence[str], *, threshold: float = NEAR_DUPLICATE) 
         first[text] = i
         sketch = MinHash(num_perm=64, seed=1)
         sketch.update_batch(sorted(_shingles(text)))
-        pairs += [(int(j), i) for j in lsh.query(sketch)]
+        pairs += [(int(str(j)), i) for j in lsh.query(sketch)]
         lsh.insert(i, sketch)
     return pairs
 

@@ -13,16 +13,13 @@ from typing import Literal
 import httpx
 import stamina
 
+from features.errors import OutsideError
 from training.sources.parsing import SourceError
 
 MEBIBYTE = 1 << 20
 _AGENT = "listing-risk/0.1 (product-safety research; reads public recall data)"
 _BUSY = frozenset({429, 500, 502, 503, 504})
 Kind = Literal["json", "xml", "csv"]
-
-
-class OutsideError(RuntimeError):
-    """An outside system did not answer as it should: unreachable, busy, refusing or broken."""
 
 
 class SourceChangedError(SourceError):

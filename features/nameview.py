@@ -51,15 +51,22 @@ class NameViewOptions:
     drop_brand
         Remove the listing's own brand: it tells products apart, hardly hazards, and a recall's maker would
         give the recall away.
-    category, attributes
-        Add words of the leaf category and of the material, where the title does not have them.
+    category
+        Add words of the leaf category that the title lacks. Off: it makes listings and recalls easier to tell
+        apart (style probe on word shapes 0.81 without, 0.88 with; 1,500 CPSC names against 1,500 listings).
+    attributes
+        Add words of the material that the title lacks.
+    max_words
+        Keep the first words only; 0 keeps all. Six brought the same probe to 0.67, at the cost of what
+        sellers write last.
     max_length
         Characters of the view at most; whole words only.
     """
 
     drop_brand: bool = True
-    category: bool = True
+    category: bool = False
     attributes: bool = True
+    max_words: int = 0
     max_length: int = MAX_LENGTH
 
 
@@ -128,7 +135,7 @@ _FIGURES = re.compile(
             r"(?: (?:numbers?|nos?|years?)\.?)? ?#?:? ?(?=[a-z\-]*\d)",
             r"(?<=usb)[ \-]?\d(?:\.\d)?(?![a-z0-9])",
             rf"(?<![a-z0-9]){_KEEP}{_NUMBER} ?-?(?:{_UNITS})(?![a-z0-9])",
-            rf"(?<![a-z0-9])(?!usb){_KEEP}[a-z]*\d[a-z0-9]*(?:[\-/.][a-z]*\d[a-z0-9]*)*",
+            rf"(?<![a-z0-9])(?!usb|led){_KEEP}(?:[a-z]{{1,3}}-)?[a-z]*\d[a-z0-9]*(?:[\-/.][a-z]*\d[a-z0-9]*)*",
             r"(?<![a-z0-9'\-])(?:x{0,4}[sl]|m)(?![a-z0-9'\-])",
             r"(?<![a-z])new(?![a-z]| (?:born|balance|york|zealand|baby))",
             _PUNCTUATION,
@@ -200,7 +207,7 @@ class NameViewer:
         return self.view(name, brand=brand).text
 
     def of_listing(self, listing: Listing) -> str:
-        """View of a listing: its title, then what category and material add."""
+        """View of a listing: its title, then what the options add to it."""
         return self.view_listing(listing).text
 
     def view_listing(self, listing: Listing) -> NameView:
@@ -248,6 +255,8 @@ class NameViewer:
         for word, origin in words:
             if word in seen:
                 continue
+            if self.options.max_words and len(seen) >= self.options.max_words:
+                break
             if length + len(word) > self.options.max_length:
                 if not seen:
                     seen[word[: self.options.max_length]] = origin

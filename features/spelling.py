@@ -22,7 +22,9 @@ def _apart(before: str, first: str, separator: str, part: str, after: str) -> st
     return rf"{before}{first}(?P<sep>{separator}){part}(?:(?P=sep){part})+{after}"
 
 
-_ALONE = ("(?<![^\\W_])", "(?![^\\W_])")
+# A letter that begins a run with another separator belongs to that run.
+_NO_OTHER_RUN = rf"(?!{_MARK}{_LETTER}(?![^\W_]))"
+_ALONE = ("(?<![^\\W_])", f"(?![^\\W_]){_NO_OTHER_RUN}")
 _ALONE_CJK = (f"(?<![{_CJK}])", f"(?![{_CJK}])")
 _PATTERNS = {
     "spaced": _apart(_ALONE[0], "[a-z$@]", rf" {{1,3}}|{_MARK}", _LETTER, _ALONE[1]),
@@ -109,7 +111,7 @@ def latin_twins(text: str) -> Change:
         mixed = any(c.isascii() for c in word)
         if mixed and foreign and (cyrillic := _as_cyrillic(word)):
             return cyrillic
-        if all(twins) and (mixed or (latin and not foreign and len(word) > 1)):
+        if all(twins) and (mixed or (latin and not foreign)):
             return in_place("".join(twins))
         return _as_cyrillic(word) if mixed else None
 

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MAX_MONTHS = 99 * 12
+# What every claim has somewhere; most texts have none of it and need not be read closely.
+_HINT = re.compile(
+    r"\d[\s+.\-]{0,2}(?:세|살|岁|周岁|歲|개월|个月|個月|month|mos?\b|m\b|y|t\b)|(?<![a-z])age|(?:under|below)\s?\d"
+)
 _YEAR = (
     r"(?:세(?!트|대|기|척|제|럭|련|상|미|정|계|요|균|탁|일|팅|이프|이브)|살(?!균)"
     r"|岁|周岁|歲|years?(?: old)?|yrs?|y/?o)"
@@ -105,6 +109,11 @@ def _range(kind: str, numbers: list[float]) -> tuple[float, float | None] | None
             return values[0], values[0]
 
 
+def may_claim(text: str) -> bool:
+    """Whether a closer look for ages is worth while; text lower-cased, normalised or not."""
+    return _HINT.search(text) is not None
+
+
 def age_claims(text: str) -> Iterator[AgeClaim]:
     """Yield the ages that a text claims, by position; of overlapping readings the first rule wins.
 
@@ -113,6 +122,8 @@ def age_claims(text: str) -> Iterator[AgeClaim]:
     text
         Normalised and lower-cased. A year of warranty, a set ("3세트") or a cable of 3 m is no age.
     """
+    if not may_claim(text):
+        return
     taken: list[AgeClaim] = []
     for match in _NOT_UNDER.finditer(text):
         years = next(int(g) for g in match.groups() if g)

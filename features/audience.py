@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from features.age_claims import AgeClaim, age_claims
+from features.age_claims import AgeClaim, age_claims, may_claim
 from features.group_file import ProductGroup
 from features.lexicon import TermFinder
 from features.normalize import normalize
@@ -22,6 +22,7 @@ _ATTRIBUTE = re.compile(
     r"age|연령|나이|사용 ?대상|대상|적용|年龄|适用|target|audience|gender|성별|recommended", re.IGNORECASE
 )
 _DESCRIPTION_READ = 1_000
+_NODE_READ = 200
 _PET_GROUP = "pet_supplies"
 _LISTS = ("under_3", "under_14", "unsure", "general", "carers", "not_words")
 
@@ -135,6 +136,13 @@ def _word_signs(text: str, field: str) -> tuple[list[Sign], list[Sign]]:
     return signs, unsure
 
 
+@lru_cache(maxsize=4096)
+def _of_category(node: str) -> tuple[Sign, ...]:
+    """Categories are few and come again with every listing."""
+    signs, unsure = _word_signs(normalize(node[:_NODE_READ]).text, "category")
+    return (*signs, *unsure)
+
+
 def _bare_age(text: str) -> list[tuple[AgeClaim, Sign]]:
     """A field that holds nothing but an age may leave the unit out: "6-12", "14+"."""
     found = re.fullmatch(r"\s*(\d{1,2})\s*(?:[-~–]\s*(\d{1,2})|\+)?\s*", text)
@@ -158,8 +166,10 @@ def audience(
 
     Parameters
     ----------
-    title, target_age, description
+    title, target_age
         Normalised (`features.normalize.normalize`).
+    description
+        As written; only its first 1,000 characters, and only for ages where nothing else claims one.
     category
         Path from the root to the leaf, as the marketplace wrote it.
     attributes
@@ -175,11 +185,11 @@ def audience(
     claims += _claims(title, "title")
     for text in _attribute_texts(attributes):
         claims += _claims(text, "attributes")
-    if not claims:
-        claims = _claims(description[:_DESCRIPTION_READ], "description")
+    if not claims and may_claim(beginning := description[:_DESCRIPTION_READ].lower()):
+        claims = _claims(normalize(beginning).text, "description")
     outer = [("target_age", target_age), *(("attributes", text) for text in _attribute_texts(attributes))]
-    outer += [("category", normalize(node).text) for node in category]
     beyond = [sign for field, text in outer for part in _word_signs(text, field) for sign in part]
+    beyond += [sign for node in category for sign in _of_category(node)]
     apparent, deciding = _apparent(title, beyond, group)
     claimed = _strictest(sign.audience for _, sign in claims) if claims else None
     escape = claimed == "general" and apparent != "general"
@@ -197,7 +207,7 @@ def audience_of(
         target_age=normalize(listing.target_age or "").text,
         category=listing.category,
         attributes=listing.attributes,
-        description=normalize(listing.description[:_DESCRIPTION_READ]).text,
+        description=listing.description,
         group=group,
     )
 

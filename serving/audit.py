@@ -7,17 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from serving.audit_replay import FieldReplay, ReplayReport, replay
-from serving.store.canonical import canonical_row
-from serving.store.chain import GENESIS, PAYLOAD, REASONS, Link, leaf, merkle_root, salted
+from serving.audit_window import Problem, check_window
+from serving.store.chain import GENESIS, Link, merkle_root
 from serving.store.checkpoints import Checkpoint, Checkpoints
 from serving.store.errors import DamagedTextError
-from serving.store.records import content_digest
-from serving.store.retention import ERASURE
-from serving.store.scan import Scan, Window, as_bytes, scanning
-from serving.store.schema import decisions as _decisions
+from serving.store.scan import Scan, Window, scanning
 from serving.store.store import Store
 
 __all__ = [
@@ -32,30 +27,6 @@ __all__ = [
 ]
 
 PROBLEMS_KEPT = 1_000
-
-_COLUMN = {name: position for position, name in enumerate(_decisions.columns.keys())}
-_RECEIVED, _PAYLOAD, _REASONS, _IMAGES = (
-    _COLUMN[name] for name in ("received_at", "payload_digest", "reasons_digest", "image_digests")
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that does not hold.
-
-    Attributes
-    ----------
-    kind
-        ``altered``, ``removed``, ``unrecorded`` (in a table but not in the chain), ``truncated``, ``rewritten``
-        (a signed checkpoint knows another chain), ``erased`` (gone without an audited erasure), ``state``
-        (a listing's state is not its last decision's) or ``checkpoint``.
-    where
-        Such as ``decision 17``, ``link 3 (rows 9-12)``.
-    """
-
-    kind: str
-    where: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +130,12 @@ class _Verification:
     previous: Link | None = None
 
     def found(self, kind: str, where: str, detail: str) -> None:
+        self.keep(Problem(kind, where, detail))
+
+    def keep(self, problem: Problem) -> None:
         self.n_problems += 1
         if len(self.problems) < PROBLEMS_KEPT:
-            self.problems.append(Problem(kind, where, detail))
+            self.problems.append(problem)
 
     def check(self, scan: Scan) -> None:
         links = scan.links()
@@ -185,66 +159,14 @@ class _Verification:
         self._check_points()
 
     def _window(self, window: Window) -> None:
-        digests = _content_digests(window)
-        self._inputs(window)
-        for seq, at, kind, actor, subject, digest in window.rows:
-            digest = as_bytes(digest)
-            try:
-                self.leaves[seq] = leaf(seq, at, kind, actor, subject, digest)
-            except TypeError:  # text that is not UTF-8, or no text at all
-                self.leaves[seq] = b""
-            stored = digests.pop(seq, None)
-            if stored is None:
-                self.found("removed", f"{kind} {seq}", "the chain has it, its table does not")
-            elif stored != (kind, digest):
-                self.found("altered", f"{kind} {seq}", "what is stored is not what was recorded")
-            elif kind == "note" and subject == ERASURE:
-                self.erasures[seq] = _note(window, seq)
+        findings = check_window(window)
+        self.leaves |= findings.leaves
         self.rows += len(window.rows)
-        for seq, (kind, _) in digests.items():
-            self.found("unrecorded", f"{kind} {seq}", "it stands in its table, the chain does not have it")
-
-    def _inputs(self, window: Window) -> None:
-        inputs = {row[0]: row for row in window.inputs}
-        pictures: dict[int, list[Any]] = {}
-        for row in window.images:
-            pictures.setdefault(row[0], []).append(row)
-        decided = window.contents["decision"]
-        self.decisions += len(decided)
-        for row in decided:
-            seq = row[0]
-            stored = inputs.pop(seq, None)
-            if stored is None:
-                self.found(
-                    "removed", f"input of decision {seq}", "the decision has none, not even an erased one"
-                )
-                continue
-            problem = _input_problem(row, stored)
-            if problem:
-                self.found(problem, f"input of decision {seq}", "it is not what was recorded")
-            if stored[5] is not None:
-                self.erased[stored[5]] += 1
-            if row[_IMAGES] != "[]" or seq in pictures:
-                self._pictures(row, stored, pictures.pop(seq, []))
-        for seq in inputs:
-            self.found("unrecorded", f"input {seq}", "it belongs to no decision")
-
-    def _pictures(self, row: Any, stored: Any, pictures: list[Any]) -> None:
-        salt, erased = stored[4], stored[5] is not None
-        digests = [as_bytes(picture[3]).hex() for picture in pictures]
-        right = canonical_row(digests).decode() == row[_IMAGES]
-        for picture in pictures:
-            content = picture[4]
-            if content is None:
-                right = right and erased
-            else:
-                right = (
-                    right
-                    and not erased
-                    and salted(PAYLOAD, as_bytes(salt), as_bytes(content)) == as_bytes(picture[3])
-                )
-        if not right:
-            self.found("altered", f"photos of decision {row[0]}", "they are not what was recorded")
+        self.decisions += findings.decisions
+        self.erased += findings.erased
+        self.erasures |= findings.erasures
+        for problem in findings.problems:
+            self.keep(problem)
 
     def _link(self, link: Link, digest: bytes, signed: set[int]) -> None:
         where = f"link {link.number} (rows {link.first}-{link.last})"
@@ -325,38 +247,3 @@ class _Verification:
             n_problems=self.n_problems,
             problems=tuple(self.problems),
         )
-
-
-def _content_digests(window: Window) -> dict[int, tuple[str, bytes]]:
-    return {row[0]: (kind, _digest(kind, row)) for kind, rows in window.contents.items() for row in rows}
-
-
-def _note(window: Window, seq: int) -> dict[str, Any]:
-    return next((orjson.loads(row[1]) for row in window.contents["note"] if row[0] == seq), {})
-
-
-def _input_problem(row: Any, stored: Any) -> str:
-    """Kind of problem with a decision's input, empty for none."""
-    _, received, payload, reasons, salt, erased_by = stored
-    if received != row[_RECEIVED]:
-        return "altered"
-    if erased_by is not None:
-        return "altered" if payload is not None or reasons is not None or salt is not None else ""
-    if payload is None or reasons is None or salt is None:
-        return "erased"
-    salt = as_bytes(salt)
-    right = salted(PAYLOAD, salt, _utf8(payload)) == row[_PAYLOAD] and (
-        salted(REASONS, salt, _utf8(reasons)) == row[_REASONS]
-    )
-    return "" if right else "altered"
-
-
-def _digest(kind: str, row: Any) -> bytes:
-    try:
-        return content_digest(kind, as_bytes(row[-1]), row[1:-1])
-    except TypeError:
-        return b""  # a value of a type that nobody recorded: it equals no digest
-
-
-def _utf8(value: Any) -> bytes:
-    return value.encode(errors="surrogatepass") if isinstance(value, str) else b"\xff"

@@ -182,7 +182,7 @@ def read_queue(
 ) -> tuple[QueueItem, ...]:
     """Read a page of open items, the most urgent first.
 
-    Order is expected harm, doubled for every week of waiting (`serving.store.records.queue_place`).
+    Order is expected harm, doubled for every week of waiting (`serving.store.prepare.queue_place`).
 
     Parameters
     ----------

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from serving.store import schema
 from serving.store.chain import PAYLOAD, START, Head, Link, leaf, merkle_root, salted
 from serving.store.errors import ConflictError
-from serving.store.records import QUEUE_DOUBLING_US, Prepared, Row
+from serving.store.prepare import QUEUE_DOUBLING_US, Prepared
+from serving.store.records import Row
 
 Key = tuple[str, str]
 

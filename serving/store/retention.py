@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 from serving.store import schema
 from serving.store.engine import writing
 from serving.store.group import begin_group
-from serving.store.records import NoteRecord, microseconds, prepare_change
+from serving.store.prepare import prepare_change
+from serving.store.records import NoteRecord, microseconds
 from serving.store.store import Store
 
 ERASURE = "erasure"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from serving.store.decided import decision_record, full_json
 from serving.store.errors import InvalidRecordError
 from serving.store.group import Recorded
-from serving.store.records import DecisionRecord, Prepared
+from serving.store.prepare import Prepared
+from serving.store.records import DecisionRecord
 from serving.store.store import Store
 from serving.store.writer import WriterState
 

@@ -22,7 +22,8 @@ from serving.store.engine import (
     writing,
 )
 from serving.store.group import Recorded, read_head
-from serving.store.records import ChangeRecord, DecisionRecord, Prepared, prepare_change, prepare_decision
+from serving.store.prepare import Prepared, prepare_change, prepare_decision
+from serving.store.records import ChangeRecord, DecisionRecord
 from serving.store.writer import Clock, Writer, WriterLimits, WriterState, wall_clock
 
 

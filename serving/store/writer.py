@@ -19,7 +19,7 @@ from serving.store.chain import START, Head
 from serving.store.engine import is_outage, unavailable, writing
 from serving.store.errors import BusyError, InvalidRecordError, StoreError, StoreUnavailableError
 from serving.store.group import Recorded, begin_group
-from serving.store.records import Prepared
+from serving.store.prepare import Prepared
 
 _log = logging.getLogger(__name__)
 

@@ -27,7 +27,8 @@ from serving.store import (
     schema,
 )
 from serving.store.engine import reading
-from serving.store.records import microseconds, moment, queue_place
+from serving.store.prepare import queue_place
+from serving.store.records import microseconds, moment
 
 
 @pytest.fixture

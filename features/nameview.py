@@ -206,18 +206,18 @@ class NameViewer:
         """View of a bare product name, such as a recall's."""
         return self.view(name, brand=brand).text
 
-    def of_listing(self, listing: Listing) -> str:
+    def of_listing(self, listing: Listing, title: Normalized | None = None) -> str:
         """View of a listing: its title, then what the options add to it."""
-        return self.view_listing(listing).text
+        return self.view_listing(listing, title).text
 
-    def view_listing(self, listing: Listing) -> NameView:
-        """As `of_listing`, with the way back to the title."""
+    def view_listing(self, listing: Listing, title: Normalized | None = None) -> NameView:
+        """As `of_listing`, with the way back; ``title`` saves normalising the title again."""
         extra: list[str] = []
         if self.options.category and listing.category:
             extra.append(listing.category[-1])
         if self.options.attributes:
             extra += [v[:60] for k, v in listing.attributes.items() if _MATERIAL.search(k.lower())]
-        return self.view(listing.title, brand=listing.brand or "", extra=extra)
+        return self.view(title or listing.title, brand=listing.brand or "", extra=extra)
 
     def view(self, title: str | Normalized, *, brand: str = "", extra: Iterable[str] = ()) -> NameView:
         """Make the view.

@@ -100,7 +100,7 @@ def read_recalls(data: Path) -> tuple[tuple[Recall, ...], tuple[Recall, ...]]:
             if classes and names and row["recall_date"]:
                 recalls.append(
                     Recall(
-                        row["recall_number"],
+                        row["recall_number"].strip(),
                         " ; ".join(names),
                         frozenset(squeezed([m for m in row["manufacturers"].split("|") if m.strip()])),
                         row["product_types"].split("|")[0],

@@ -1,0 +1,46 @@
+"""A figure under counts is the figure of the items written out that often."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.quality.resample import (
+    average_precision_draws,
+    brier_skill_draws,
+    draw_counts,
+    interval,
+    roc_auc_draws,
+    written_out_draws,
+)
+from training.metrics import average_precision, brier_skill, roc_auc
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=30))
+def test_counts_stand_for_repeated_items(items: list[tuple[bool, int, int]]) -> None:
+    y, score, count = (np.array(column, dtype=np.float64) for column in zip(*items, strict=True))
+    score, counts = score / 5, count[None, :]
+    if not count.sum():
+        return
+    for metric, draws in (
+        (average_precision, average_precision_draws),
+        (roc_auc, roc_auc_draws),
+        (brier_skill, brier_skill_draws),
+    ):
+        expected = written_out_draws(metric, y, score, counts)
+        assert draws(y, score, counts) == pytest.approx(expected, nan_ok=True)
+
+
+def test_draws_hold_as_many_items_as_there_are_and_repeat() -> None:
+    counts = draw_counts(40, draws=50)
+    assert (counts.sum(axis=1) == 40).all()
+    assert (counts == draw_counts(40, draws=50)).all()
+    assert not (counts == draw_counts(40, draws=50, seed=1)).all()
+
+
+def test_interval_leaves_out_draws_without_a_figure() -> None:
+    found = interval(np.array([np.nan, *np.linspace(0, 1, 101)]))
+    assert (found.low, found.high) == pytest.approx((0.025, 0.975))
+    assert np.isnan(interval(np.array([np.nan])).low)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,23 @@ def postgresql_server() -> Iterator[Any]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _database(server: Any, template: str = "template1") -> Iterator[str]:
+    """A database of its own for one test."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        yield server.get_uri(database=name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.fixture
 def postgresql_url(postgresql_server: Any) -> Iterator[str]:
     """An empty database on the server, dropped afterwards."""
-    name = f"test_{uuid.uuid4().hex}"
-    postgresql_server.psql(f"CREATE DATABASE {name}")
-    yield postgresql_server.get_uri(database=name)
-    postgresql_server.psql(f"DROP DATABASE {name} WITH (FORCE)")
+    with _database(postgresql_server) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -97,11 +108,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path / 'store.db'}"
         return
     template = request.getfixturevalue("postgresql_template")
-    server = request.getfixturevalue("postgresql_server")
-    name = f"test_{uuid.uuid4().hex}"
-    server.psql(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield str(server.get_uri(database=name))
-    server.psql(f"DROP DATABASE {name} WITH (FORCE)")
+    with _database(request.getfixturevalue("postgresql_server"), template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

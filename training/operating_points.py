@@ -31,7 +31,7 @@ class Point:
 POINTS: Mapping[str, Point] = {
     "monitor": Point(caught=0.90, lift=3, covert=0.20),
     "review": Point(caught=0.75, lift=6, covert=0.35),
-    "lab_test": Point(caught=0.50, lift=12, covert=0.50),
+    "lab_test": Point(caught=0.40, lift=15, covert=0.50),
     "block": Point(caught=0.25, lift=25, covert=0.70),
 }
 # With fewer past positives the groups that the law tests stand in for them.

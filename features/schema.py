@@ -15,9 +15,14 @@ TITLE_MAX = 1_000
 TEXT_MAX = 100_000
 LIST_MAX = 500
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True)]
+# No control characters: identifiers end up in file names, logs and databases.
+Identifier = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
 Short = Annotated[str, StringConstraints(max_length=TITLE_MAX)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_MAX)]
+# Far above any market, far below what a database holds.
+Count = Annotated[int, Field(ge=0, le=10**15)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
@@ -42,11 +47,11 @@ class SellerHistory(_Record):
 
     as_of: datetime | None = None
     first_seen: datetime | None = None
-    listings: int | None = Field(default=None, ge=0)
-    removed: int | None = Field(default=None, ge=0)
-    tested: int | None = Field(default=None, ge=0)
-    failed: int | None = Field(default=None, ge=0)
-    strikes: int | None = Field(default=None, ge=0)
+    listings: Count | None = None
+    removed: Count | None = None
+    tested: Count | None = None
+    failed: Count | None = None
+    strikes: Count | None = None
 
 
 class Seller(_Record):
@@ -107,11 +112,11 @@ class Listing(_Record):
     ship_from: Short | None = None
     certificates: list[Certificate] = Field(default_factory=list, max_length=50)
     target_age: Short | None = None
-    units_sold: int | None = Field(default=None, ge=0)
+    units_sold: Count | None = None
     rating: float | None = Field(default=None, ge=0, le=5, allow_inf_nan=False)
     images: list[Text] = Field(default_factory=list, max_length=LIST_MAX)
     variants: list[Variant] = Field(default_factory=list, max_length=LIST_MAX)
-    revision: int = Field(default=1, ge=1)
+    revision: int = Field(default=1, ge=1, le=10**9)
     marketplace: Short | None = None
     market: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "KR"
     created_at: datetime | None = None

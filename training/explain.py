@@ -48,6 +48,8 @@ class Explainer:
         """Gradient of the hazard's scaled log-odds by the values of ``columns``, shape of ``columns``."""
         k, n = self._hazards.index(code), len(self._hazards)
         heads: TextHeads = self._type.heads
+        if not len(self._type.kind_table):
+            return self._type.slope[k] * heads.ngram_weights[columns, k]
         shares = softmax(heads.logits(text, embedding)[n:])
         column = self._type.kind_table[:, k]
         mix = float(shares @ column)

@@ -91,6 +91,8 @@ class HazardTypeHeads:
         """Return the averaged, not yet scaled log-odds of one text, shape (n_hazards,)."""
         raw = self.heads.logits(text, embedding)
         n = len(self.slope)
+        if not len(self.kind_table):  # past results without kinds of product
+            return raw[:n]
         by_kind = logit(softmax(raw[n:]) @ self.kind_table)
         return 0.5 * (raw[:n] + by_kind)
 

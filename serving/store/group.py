@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from serving.store import schema
 from serving.store.chain import PAYLOAD, START, Head, Link, leaf, merkle_root, salted
 from serving.store.errors import ConflictError
-from serving.store.prepare import QUEUE_DOUBLING_US, Prepared
+from serving.store.insert import insert_rows
+from serving.store.prepare import Prepared
 from serving.store.records import Row
 
 Key = tuple[str, str]
@@ -69,23 +68,36 @@ def _keys(units: Iterable[Sequence[Prepared]]) -> list[Key]:
     ]
 
 
+def find_keys(keys: Sequence[Key]) -> sa.Select[str, str | None, int, str, bytes, bytes | None]:
+    """Look for earlier decisions under these keys; also finds keys of one caller under another of the callers.
+
+    Written as two lists and not as a list of pairs, for which SQLite reads the whole table.
+    """
+    table, inputs = schema.decisions, schema.inputs
+    return (
+        sa.select(
+            table.c.caller,
+            table.c.idempotency_key,
+            table.c.seq,
+            table.c.id,
+            table.c.payload_digest,
+            inputs.c.salt,
+        )
+        .join(inputs, inputs.c.seq == table.c.seq)
+        .where(
+            table.c.idempotency_key.is_not(None),  # the index holds only these
+            table.c.caller.in_(sorted({caller for caller, _ in keys})),
+            table.c.idempotency_key.in_(sorted({key for _, key in keys})),
+        )
+    )
+
+
 def _find(connection: Connection, keys: list[Key]) -> dict[Key, _Earlier]:
-    table = schema.decisions
     found: dict[Key, _Earlier] = {}
     for start in range(0, len(keys), 400):  # SQLite builds without a raised limit take 999 parameters
-        rows = connection.execute(
-            sa.select(
-                table.c.caller,
-                table.c.idempotency_key,
-                table.c.seq,
-                table.c.id,
-                table.c.payload_digest,
-                schema.inputs.c.salt,
-            )
-            .join(schema.inputs, schema.inputs.c.seq == table.c.seq)
-            .where(sa.tuple_(table.c.caller, table.c.idempotency_key).in_(keys[start : start + 400]))
-        )
-        found.update({(row[0], row[1]): _Earlier(*row[2:]) for row in rows})
+        rows = connection.execute(find_keys(keys[start : start + 400]))
+        for caller, key, seq, identifier, digest, salt in rows:
+            found[caller, str(key)] = _Earlier(seq, identifier, digest, salt)
     return found
 
 
@@ -161,15 +173,9 @@ class Group:
         """Insert everything; durable when the surrounding transaction commits."""
         if not self.leaves:
             return self.head
-        for table, rows in self.rows.items():
-            if table == "listings":
-                connection.execute(_upsert(connection.dialect.name), rows)
-            else:
-                connection.execute(_inserts[table], rows)
         link = self.link()
         digest = link.digest()
-        connection.execute(
-            _inserts["audit_links"],
+        self.rows["audit_links"] = [
             {
                 "number": link.number,
                 "first": link.first,
@@ -178,8 +184,9 @@ class Group:
                 "root": link.root,
                 "previous": link.previous,
                 "digest": digest,
-            },
-        )
+            }
+        ]
+        insert_rows(connection, self.rows)
         return Head(link.number, link.last, digest)
 
 
@@ -197,39 +204,3 @@ def begin_group(connection: Connection, units: Sequence[Sequence[Prepared]], now
     """Start a group inside a write transaction: read the head and what the idempotency keys stand for."""
     keys = _keys(units)
     return Group(read_head(connection), now, _find(connection, keys) if keys else {})
-
-
-_inserts: dict[str, Any] = {name: table.insert().inline() for name, table in schema.metadata.tables.items()}
-
-
-def _make_upsert(insert: Any) -> Any:
-    table = schema.listings
-    statement = insert(table)
-    new = statement.excluded
-    still_open = sa.and_(table.c.open_action.is_not(None), new.open_action.is_not(None))
-    kept = {
-        # An edit does not send a waiting item to the end of the queue.
-        "opened_at": sa.case((still_open, table.c.opened_at), else_=new.opened_at),
-        "place": sa.case(
-            (still_open, new.place + (table.c.opened_at - new.opened_at) / float(QUEUE_DOUBLING_US)),
-            else_=new.place,
-        ),
-    }
-    plain = {
-        column.name: new[column.name]
-        for column in table.columns
-        if column.name not in {"marketplace", "listing_id", *kept}
-    }
-    return statement.on_conflict_do_update(
-        index_elements=[table.c.marketplace, table.c.listing_id],
-        set_={**plain, **kept},
-        # A late answer about an old revision does not overrule the newer one.
-        where=new.revision >= table.c.revision,
-    )
-
-
-_UPSERTS = {"sqlite": _make_upsert(sqlite.insert), "postgresql": _make_upsert(postgresql.insert)}
-
-
-def _upsert(dialect: str) -> Any:
-    return _UPSERTS[dialect]

@@ -27,6 +27,7 @@ from serving.store import (
     schema,
 )
 from serving.store.engine import reading
+from serving.store.group import find_keys
 from serving.store.prepare import queue_place
 from serving.store.records import microseconds, moment
 
@@ -403,3 +404,37 @@ def test_the_sink_records_what_the_predictor_decides(store, predictor):
         assert asyncio.run(sink.earlier_answer(item.subject)) == decision.to_json()
     with pytest.raises(InvalidRecordError, match="equally many"):
         asyncio.run(sink.record(decisions, listings[:1]))
+
+
+# --- the indexes are used
+
+
+def _plan(store, statement):
+    compiled = statement.compile(store.engine, compile_kwargs={"literal_binds": True})
+    explain = "EXPLAIN QUERY PLAN " if store.engine.dialect.name == "sqlite" else "EXPLAIN "
+    with store.engine.connect() as connection:
+        return "\n".join(
+            str(row) for row in connection.exec_driver_sql((explain + str(compiled)).replace("%", "%%"))
+        )
+
+
+def test_keys_are_looked_up_by_their_index(store, new_record):
+    """A list of pairs reads the whole table on SQLite; this was forty milliseconds with 20,000 decisions."""
+    for start in range(0, 3_000, 1_000):
+        store.record(
+            [new_record(n, idempotency_key=f"k{n}", caller=f"c{n % 3}") for n in range(start, start + 1_000)]
+        )
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    plan = _plan(store, find_keys([("c1", "k1"), ("c2", "k2")]))
+    assert "uq_decisions_caller_idempotency_key" in plan
+
+
+def test_keys_of_two_callers_are_not_mixed_up(store, new_record):
+    store.record(
+        [new_record(1, idempotency_key="x", caller="a"), new_record(2, idempotency_key="y", caller="b")]
+    )
+    one, two = store.record(
+        [new_record(3, idempotency_key="y", caller="a"), new_record(4, idempotency_key="x", caller="b")]
+    )
+    assert (one.replayed, two.replayed) == (False, False)

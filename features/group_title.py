@@ -107,7 +107,7 @@ class TitleReader:
         heads = file.accessory_heads
         following = (*file.for_words, *heads["ko"], *heads["zh"])
         self._accessory_cjk = re.compile(
-            rf"(?!套装|包邮|세트)(?:을|를|에)?\s?(?:용(?!품)|{_alternatives(following)})"
+            rf"(?!\s?(?:套装|包邮|세트))(?:을|를|에)?\s?(?:용(?!품)|{_alternatives(following)})"
         )
         self._accessory_latin = re.compile(
             rf"[\s-](?:{_alternatives(heads['en'])})s?(?![a-z])(?! operated| powered)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from training.scores import BASES, PastResult, Phrase, Scores
 
 ARRAYS = "model.safetensors"
 _POLICY, _PRIOR, _RECALL, _LAB = (BASES.index(name) for name in ("policy", "prior", "recall", "lab"))
-# Below this many past positives the group prior outweighs what recalls say of a hazard.
+# Up to this many past positives the group prior alone rules; from twice as many on, recalls outweigh it.
 PRIOR_STRENGTH = 15.0
 # So many laboratory results of a group weigh as much as the factored score does.
 LAB_STRENGTH = 50.0
@@ -135,14 +136,13 @@ class Bundle:
         self._covert = CovertCameraDetector()
         self._groups = {code: i for i, code in enumerate(taxonomy.groups)}
         self._policy = np.flatnonzero(~taxonomy.laboratory_mask)
-        self._trust = np.minimum(
-            model.hazard_type.positives / (model.hazard_type.positives + PRIOR_STRENGTH), 1.0
-        )
+        beyond = np.maximum(model.hazard_type.positives - PRIOR_STRENGTH, 0.0)
+        self._trust = beyond / (beyond + PRIOR_STRENGTH)
         # By identity; the listing is kept beside, so its id cannot pass to another object meanwhile.
         self._recent: dict[int, tuple[Listing, Reading, np.ndarray]] = {}
         self._explainer = Explainer(self.model.hazard_type, self.model.lab, manifest.hazards)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Name and the first characters of the digest over all files."""
         return f"{self.manifest.name}+{self.manifest.digest[:8]}"
@@ -241,11 +241,12 @@ class Bundle:
         """Return the seller's words that raised these hazards most, in log-odds, strongest first."""
         reading, embedding = self._read_one(listing)
         phrases: list[Phrase] = []
+        words = self._explainer.of(listing, reading, embedding)
         for code in hazards:
             if code == "covert_camera":
                 phrases += self._covert_phrases(listing, reading)
             else:
-                phrases += self._explainer.phrases(listing, reading, embedding, code)
+                phrases += words.phrases(code)
                 phrases += self._group_phrases(listing, reading, code)
         return tuple(sorted(phrases, key=lambda phrase: -phrase.weight)[:limit])
 

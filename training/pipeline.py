@@ -178,8 +178,8 @@ def fit_lab_model(
 
 
 def _line(taxonomy: Taxonomy, codes: tuple[str, ...], group: str) -> list[int]:
-    """Return the row of a group; the row of no group where none was recognised."""
-    return [codes.index(group)] if group in taxonomy.groups else [len(codes)]
+    """Return the row of a group. Results without a group vouch for no listing: it may be anything."""
+    return [codes.index(group)] if group in taxonomy.groups else []
 
 
 def _lab_heads(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from features.audience import audience_of
-from features.groups import GroupMatcher, refine
+from features.groups import GroupMatcher, of_nyc, refine
 from features.nameview import NameView, NameViewer
 from features.normalize import language, normalize
 from features.schema import Listing
@@ -65,8 +65,9 @@ class Reader:
         """Read one listing."""
         view = self._viewer.view_listing(listing)
         match = self._matcher.match(view.title.text, listing.category)
-        audience = audience_of(listing, view.title.text, self.taxonomy.groups.get(match.code)).audience
-        group = refine(match.code, audience, self.taxonomy.groups)
+        found = match.code or (of_nyc(listing.category[-1]) if listing.category else "")
+        audience = audience_of(listing, view.title.text, self.taxonomy.groups.get(found)).audience
+        group = refine(found, audience, self.taxonomy.groups)
         spans = tuple(view.title.span(start, end) for _, start, end in match.matched if start >= 0)
         text = lab_text(
             view.text,

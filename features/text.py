@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,9 @@ import numpy as np
 WORD_LENGTHS = (1, 2)
 CHAR_LENGTHS = (3, 4, 5)
 MAX_WORDS = 200
+# Words come again from listing to listing; what a vocabulary knows of so many is kept, long ones apart.
+KEPT_WORDS = 20_000
+KEPT_LENGTH = 40
 
 
 def word_ngrams(text: str) -> Iterator[str]:
@@ -54,6 +57,9 @@ class NgramVocabulary:
     idf: np.ndarray
     _word_index: dict[str, int] = field(init=False, repr=False, compare=False)
     _char_index: dict[str, int] = field(init=False, repr=False, compare=False)
+    _kept: dict[str, tuple[int, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict[str, tuple[int, ...]]
+    )
 
     def __post_init__(self) -> None:
         if len(self.idf) != len(self.words) + len(self.chars):
@@ -85,37 +91,39 @@ class NgramVocabulary:
 
     def row(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns (int32) and the TF-IDF values (float32) of one text, sublinear in the count."""
-        columns: list[int] = []
-        values: list[float] = []
-        for ngrams, index in ((word_ngrams(text), self._word_index), (char_ngrams(text), self._char_index)):
-            self._part(ngrams, index, columns, values)
-        return np.array(columns, dtype=np.int32), np.array(values, dtype=np.float32)
+        index = self._word_index
+        words = [index[term] for term in word_ngrams(text) if term in index]
+        inside = [column for word in text.split()[:MAX_WORDS] for column in self.columns_inside(word)]
+        parts = [self._weighted(columns) for columns in (words, inside)]
+        return np.concatenate([c for c, _ in parts]), np.concatenate([v for _, v in parts])
 
     def word_column(self, words: str) -> int | None:
         """Return the column of a word or a pair of words, None where unknown."""
         return self._word_index.get(words)
 
-    def columns_of(self, word: str) -> set[int]:
-        """Return the columns of a single word and of the character n-grams inside it."""
-        found = {self._char_index[ngram] for ngram in char_ngrams(word) if ngram in self._char_index}
-        if word in self._word_index:
-            found.add(self._word_index[word])
+    def columns_inside(self, word: str) -> tuple[int, ...]:
+        """Return the columns of the character n-grams of one word, in order, as often as they occur."""
+        found = self._kept.get(word)
+        if found is None:
+            index = self._char_index
+            found = tuple(index[ngram] for ngram in char_ngrams(word) if ngram in index)
+            if len(self._kept) >= KEPT_WORDS:
+                self._kept.clear()
+            if len(word) <= KEPT_LENGTH:
+                self._kept[word] = found
         return found
 
-    def _part(
-        self, ngrams: Iterable[str], index: dict[str, int], columns: list[int], values: list[float]
-    ) -> None:
-        counts: dict[int, int] = {}
-        for ngram in ngrams:
-            column = index.get(ngram)
-            if column is not None:
-                counts[column] = counts.get(column, 0) + 1
+    def columns_of(self, word: str) -> tuple[int, ...]:
+        """Return the columns of a single word and of the character n-grams inside it, each once."""
+        column = self._word_index.get(word)
+        return tuple(dict.fromkeys((*(() if column is None else (column,)), *self.columns_inside(word))))
+
+    def _weighted(self, columns: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Count columns, and weigh them to length one."""
+        counts = Counter(columns)
+        found = np.fromiter(counts, dtype=np.int32, count=len(counts))
         if not counts:
-            return
-        found = list(counts)
-        weights = self.idf[found].astype(np.float64)
-        tallies = np.fromiter(counts.values(), dtype=np.float64, count=len(found))
-        weights *= 1 + np.log(tallies)
-        weights /= np.sqrt(weights @ weights)
-        columns += found
-        values += weights.tolist()
+            return found, np.empty(0, np.float32)
+        tallies = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
+        weights = self.idf[found] * (1 + np.log(tallies))
+        return found, (weights / np.sqrt(weights @ weights)).astype(np.float32)

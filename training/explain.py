@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,64 +30,115 @@ class Explainer:
         self._lab = lab
         self._hazards = hazards
 
-    def phrases(
-        self, listing: Listing, reading: Reading, embedding: np.ndarray, code: str
-    ) -> Iterator[Phrase]:
-        """Yield words of the title that raise ``code``, with the log-odds they add."""
+    def of(self, listing: Listing, reading: Reading, embedding: np.ndarray) -> Attribution:
+        """Return what the words of one listing's title say, ready to be asked hazard by hazard."""
         text = reading.view.text
-        columns, values = self._type.heads.vocabulary.row(text)
-        gains = values * self._direction(text, embedding, code, columns)
-        weights = word_weights(
-            text, self._type.heads.vocabulary, dict(zip(columns.tolist(), gains.tolist(), strict=True))
-        )
-        for (start, end), weight in weights.items():
-            span = reading.view.span_in_title(start, end)
-            if weight >= _LEAST and span is not None:
-                yield Phrase("title", *span, listing.title[slice(*span)], round(float(weight), 3), code)
-
-    def _direction(self, text: str, embedding: np.ndarray, code: str, columns: np.ndarray) -> np.ndarray:
-        """Gradient of the hazard's scaled log-odds by the values of ``columns``, shape of ``columns``."""
-        k, n = self._hazards.index(code), len(self._hazards)
         heads: TextHeads = self._type.heads
-        if not len(self._type.kind_table):
-            return self._type.slope[k] * heads.ngram_weights[columns, k]
-        shares = softmax(heads.logits(text, embedding)[n:])
-        column = self._type.kind_table[:, k]
-        mix = float(shares @ column)
-        by_kind = shares * (column - mix) / max(mix * (1 - mix), 1e-9)
-        rows = heads.ngram_weights[columns]
-        return 0.5 * self._type.slope[k] * (rows[:, k] + rows[:, n:] @ by_kind)
+        columns, values = heads.vocabulary.row(text)
+        kinds = heads.logits(text, embedding)[len(self._hazards) :]
+        return Attribution(
+            listing,
+            reading,
+            word_shares(text, heads.vocabulary, columns),
+            values,
+            heads.ngram_weights[columns],
+            softmax(kinds) if len(self._type.kind_table) else kinds,
+            self._type,
+            self._hazards,
+        )
 
 
-def word_weights(
-    text: str, vocabulary: NgramVocabulary, gain: Mapping[int, float]
-) -> dict[tuple[int, int], float]:
-    """Share each n-gram's contribution among the words that it stands in.
+@dataclass(frozen=True, slots=True)
+class WordShares:
+    """Which words of a text each n-gram stands in.
+
+    Attributes
+    ----------
+    places
+        (start, end) of each word in the text.
+    word, ngram
+        ndarrays of shape (n_pairs,): an n-gram and a word that it stands in, by their positions.
+    holders
+        ndarray of shape (n_pairs,): how many words share that n-gram.
+    """
+
+    places: tuple[tuple[int, int], ...]
+    word: np.ndarray
+    ngram: np.ndarray
+    holders: np.ndarray
+
+    def of_words(self, gains: np.ndarray) -> np.ndarray:
+        """Share what each n-gram adds among its words.
+
+        Parameters
+        ----------
+        gains
+            ndarray of shape (n_ngrams,).
+
+        Returns
+        -------
+        ndarray of shape (n_words,), float64
+        """
+        return np.bincount(self.word, gains[self.ngram] / self.holders, minlength=len(self.places))
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """What each word of one title adds to each hazard.
+
+    Attributes
+    ----------
+    shares, values, rows
+        The n-grams of the title: their words, their TF-IDF values of shape (n_ngrams,), and their weights of shape
+        (n_ngrams, n_heads).
+    kinds
+        ndarray of shape (n_kinds,): probabilities of the kinds of product.
+    """
+
+    listing: Listing
+    reading: Reading
+    shares: WordShares
+    values: np.ndarray
+    rows: np.ndarray
+    kinds: np.ndarray
+    heads: HazardTypeHeads
+    hazards: tuple[str, ...]
+
+    def phrases(self, code: str) -> Iterator[Phrase]:
+        """Yield words of the title that raise a hazard, with the log-odds they add."""
+        weights = self.shares.of_words(self.values * self._direction(self.hazards.index(code)))
+        for at in np.flatnonzero(weights >= _LEAST):
+            span = self.reading.view.span_in_title(*self.shares.places[at])
+            if span is not None:
+                text = self.listing.title[slice(*span)]
+                yield Phrase("title", *span, text, round(float(weights[at]), 3), code)
+
+    def _direction(self, k: int) -> np.ndarray:
+        """Gradient of the hazard's scaled log-odds by the values of the n-grams, shape (n_ngrams,)."""
+        if not len(self.heads.kind_table):
+            return self.heads.slope[k] * self.rows[:, k]
+        column = self.heads.kind_table[:, k]
+        mix = float(self.kinds @ column)
+        by_kind = self.kinds * (column - mix) / max(mix * (1 - mix), 1e-9)
+        return 0.5 * self.heads.slope[k] * (self.rows[:, k] + self.rows[:, len(self.hazards) :] @ by_kind)
+
+
+def word_shares(text: str, vocabulary: NgramVocabulary, columns: np.ndarray) -> WordShares:
+    """Find the words of each n-gram.
 
     Parameters
     ----------
-    text, vocabulary
-        The view and the n-grams known of it.
-    gain
-        Column of the vocabulary to what it adds to the log-odds.
-
-    Returns
-    -------
-    dict
-        (start, end) of each word in ``text`` to its part of the log-odds.
+    text, vocabulary, columns
+        The view, the n-grams known, and those of the view (`NgramVocabulary.row`).
     """
-    places = [match.span() for match in _WORD.finditer(text)]
+    places = tuple(match.span() for match in _WORD.finditer(text))
     words = [text[start:end] for start, end in places]
-    weights = dict.fromkeys(places, 0.0)
-    holders: dict[int, list[tuple[int, int]]] = {}
-    for i, (word, place) in enumerate(zip(words, places, strict=True)):
-        for column in vocabulary.columns_of(word):
-            holders.setdefault(column, []).append(place)
-        if i + 1 < len(words):
-            pair = vocabulary.word_column(f"{word} {words[i + 1]}")
-            if pair is not None:
-                holders.setdefault(pair, []).extend([place, places[i + 1]])
-    for column, where in holders.items():
-        for place in where:
-            weights[place] += gain.get(column, 0.0) / len(where)
-    return weights
+    at = {column: i for i, column in enumerate(columns.tolist())}
+    pairs: list[tuple[int, int]] = []
+    for i, word in enumerate(words):
+        pairs += [(i, at[column]) for column in vocabulary.columns_of(word) if column in at]
+        both = vocabulary.word_column(f"{word} {words[i + 1]}") if i + 1 < len(words) else None
+        if both in at:
+            pairs += [(i, at[both]), (i + 1, at[both])]
+    word, ngram = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    return WordShares(places, word, ngram, np.bincount(ngram, minlength=len(columns))[ngram])

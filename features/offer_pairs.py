@@ -1,0 +1,174 @@
+"""Numbers that say how alike two offers are, for a model that says whether they are one product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rapidfuzz import fuzz
+
+from features.offer import OfferView, TokenWeights
+
+PAIR_FEATURES = (
+    "cosine",
+    "title_overlap",
+    "title_cover_less",
+    "title_cover_more",
+    "text_overlap",
+    "title_in_text_less",
+    "title_in_text_more",
+    "grams",
+    "token_set",
+    "token_sort",
+    "partial",
+    "squeezed",
+    "rarest_shared",
+    "rarest_missing_less",
+    "rarest_missing_more",
+    "code_hit",
+    "code_miss",
+    "code_near",
+    "code_known",
+    "measures_shared",
+    "measures_clash",
+    "brand",
+    "first_word",
+    "price_ratio",
+    "price_known",
+    "length_less",
+    "length_ratio",
+    "same_script",
+)
+"""Names of the numbers, in order; ``less`` and ``more`` are the lesser and the greater of the two directions."""
+
+
+class WeightCache:
+    """Weights of words, kept while many pairs are compared."""
+
+    def __init__(self, weights: TokenWeights) -> None:
+        self._weights = weights
+        self._known: dict[str, float] = {}
+
+    def total(self, tokens: Iterable[str]) -> float:
+        """Sum of the weights."""
+        return sum(map(self.of, tokens))
+
+    def top(self, tokens: Iterable[str]) -> float:
+        """Return the largest weight, 0 for no words."""
+        return max(map(self.of, tokens), default=0.0)
+
+    def of(self, token: str) -> float:
+        """Return the weight of one word."""
+        found = self._known.get(token)
+        if found is None:
+            if len(self._known) > 100_000:
+                self._known.clear()
+            found = self._known[token] = self._weights.of(token)
+        return found
+
+
+def pair_features(a: OfferView, b: OfferView, cosine: float, weights: WeightCache) -> list[float]:
+    """Compare two offers; the order of the two does not matter.
+
+    Parameters
+    ----------
+    cosine
+        Of the embeddings of the two titles.
+    weights
+        How telling each word is.
+
+    Returns
+    -------
+    list of float
+        In the order of `PAIR_FEATURES`; NaN where nothing is known.
+    """
+    return [
+        cosine,
+        *_words(a, b, weights),
+        *_spelling(a, b),
+        *_rarest(a, b, weights),
+        *_codes(a, b),
+        *_facts(a, b),
+    ]
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+def _words(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
+    mine, yours = weights.total(a.token_set), weights.total(b.token_set)
+    both = weights.total(a.token_set & b.token_set)
+    cover = sorted((_share(both, mine), _share(both, yours)))
+    all_mine, all_yours = weights.total(a.all_set), weights.total(b.all_set)
+    all_both = weights.total(a.all_set & b.all_set)
+    within = sorted(
+        (
+            _share(weights.total(a.token_set & b.all_set), mine),
+            _share(weights.total(b.token_set & a.all_set), yours),
+        )
+    )
+    return [
+        _share(both, mine + yours - both),
+        *cover,
+        _share(all_both, all_mine + all_yours - all_both),
+        *within,
+    ]
+
+
+def _spelling(a: OfferView, b: OfferView) -> list[float]:
+    shared = len(a.grams & b.grams)
+    return [
+        _share(2 * shared, len(a.grams) + len(b.grams)),
+        fuzz.token_set_ratio(a.title, b.title) / 100,
+        fuzz.token_sort_ratio(a.title, b.title) / 100,
+        fuzz.partial_ratio(a.title, b.title) / 100,
+        fuzz.ratio(a.squeezed_title, b.squeezed_title) / 100,
+    ]
+
+
+def _rarest(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
+    missing = sorted((weights.top(a.token_set - b.all_set), weights.top(b.token_set - a.all_set)))
+    return [weights.top(a.token_set & b.all_set | b.token_set & a.all_set), *missing]
+
+
+def _codes(a: OfferView, b: OfferView) -> list[float]:
+    """Codes found in the other offer, codes not found there, the nearest of these, and who has any."""
+    known = float(bool(a.codes)) + float(bool(b.codes))
+    hits = [code for code in a.codes if code in b.squeezed] + [code for code in b.codes if code in a.squeezed]
+    lost_a = [code for code in a.codes if code not in b.squeezed]
+    lost_b = [code for code in b.codes if code not in a.squeezed]
+    near = max((fuzz.ratio(x, y) / 100 for x in lost_a[:8] for y in lost_b[:8]), default=math.nan)
+    hit = max(map(len, hits), default=0)
+    return [float(hit), float(len(lost_a) + len(lost_b)), near, known]
+
+
+def _facts(a: OfferView, b: OfferView) -> list[float]:
+    units_a, units_b = dict(a.measures), dict(b.measures)
+    common = units_a.keys() & units_b.keys()
+    shared = a.measures & b.measures
+    clash = sum(1 for unit in common if not any(unit == other for other, _ in shared))
+    lengths = sorted((len(a.token_set), len(b.token_set)))
+    comparable = a.price is not None and b.price is not None and a.currency == b.currency
+    ratio = abs(math.log((a.price or 1.0) / (b.price or 1.0))) if comparable else math.nan
+    return [
+        float(len(shared)),
+        float(clash),
+        _brand(a, b),
+        float(bool(a.tokens) and bool(b.tokens) and a.tokens[0] == b.tokens[0]),
+        ratio,
+        float(a.price is not None) + float(b.price is not None),
+        float(lengths[0]),
+        _share(lengths[0], lengths[1]),
+        float(a.spaceless == b.spaceless),
+    ]
+
+
+def _brand(a: OfferView, b: OfferView) -> float:
+    """1 same, -1 different, 0 where a brand is not given and not found in the other's words."""
+    if a.brand and b.brand:
+        if a.brand == b.brand or a.brand in b.brand or b.brand in a.brand:
+            return 1.0
+        return 1.0 if a.brand in b.text or b.brand in a.text else -1.0
+    brand, other = (a.brand, b) if a.brand else (b.brand, a)
+    return 1.0 if brand and brand in other.text else 0.0

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -25,7 +26,9 @@ _COLOURS = {
     "monitor": "cyan",
     "allow": "green",
 }
-_SHOWN = 20
+_SHOWN = ("block", "lab_test", "review")
+_EACH = 5
+_TITLE = 60
 
 
 class Demo:
@@ -43,7 +46,7 @@ class Demo:
         try:
             with self.console.status("scoring the sample catalogue"):
                 ranked = rank_sample(running.address)
-            self.console.print(ranking_table(ranked))
+            self.console.print(ranking_table(one_of_each(ranked)))
             self._next(running, ranked, detach)
             if detach:
                 self.pid_file.write_text(str(running.process.pid), encoding="ascii")
@@ -86,25 +89,36 @@ class Demo:
         )
 
 
-def ranking_table(ranked: list[tuple[dict[str, Any], dict[str, Any]]], shown: int = _SHOWN) -> Table:
-    """Return the first rows of a ranking as a table for the terminal."""
-    table = Table(
-        title=f"The {shown} of {len(ranked)} sample listings to look at first", title_justify="left"
-    )
-    table.add_column("action")
-    table.add_column("risk")
-    table.add_column("likely hazards", overflow="fold", max_width=34)
-    table.add_column("listing", overflow="ellipsis", no_wrap=True, max_width=48)
-    table.add_column("the seller's words", overflow="fold", max_width=28)
-    for listing, decision in ranked[:shown]:
-        likely = [f"{h['hazard']} {h['p']:.0%}" for h in decision["hazards"][:3]]
-        words = dict.fromkeys(phrase["text"] for phrase in decision["reasons"][:3])
-        colour = _COLOURS[decision["action"]]
-        table.add_row(
-            f"[{colour}]{decision['action']}[/]",
-            decision["risk_level"],
-            escape(", ".join(likely)),
-            escape(listing["title"]),
-            escape(" · ".join(words)),
+def one_of_each(
+    ranked: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Keep the first listing of each action and product group, so that the first look shows the breadth."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for listing, decision in ranked:
+        key = (decision["action"], decision["group"])
+        if key not in seen:
+            seen.add(key)
+            kept.append((listing, decision))
+    return kept
+
+
+def ranking_table(ranked: list[tuple[dict[str, Any], dict[str, Any]]], each: int = _EACH) -> Table:
+    """Return the first listings of each action, riskiest first, as a table that fits a narrow terminal."""
+    table = Table(title="What to look at first", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("action", no_wrap=True, min_width=8)
+    table.add_column("listing, and why")
+    shown: dict[str, int] = {}
+    for listing, decision in ranked:
+        action = decision["action"]
+        shown[action] = shown.get(action, 0) + 1
+        if action not in _SHOWN or shown[action] > each:
+            continue
+        likely = ", ".join(f"{h['hazard']} {h['p']:.0%}" for h in decision["hazards"][:3])
+        words = " · ".join(dict.fromkeys(phrase["text"] for phrase in decision["reasons"][:3]))
+        title = listing["title"] if len(listing["title"]) <= _TITLE else listing["title"][: _TITLE - 1] + "…"
+        why = f"[dim]{decision['risk_level']} risk: {escape(likely)}" + (
+            f"  ({escape(words)})" if words else ""
         )
+        table.add_row(f"[{_COLOURS[action]}]{action}[/]", f"{escape(title)}\n{why}[/]")
     return table

@@ -32,7 +32,7 @@ from training.model import (
     fit_hazard_type,
 )
 from training.model_card import model_card
-from training.operating_points import Evidence, operating_points
+from training.operating_points import Evidence, operating_points, usual_rate
 from training.past import PastResults, principal_basis, quantise
 from training.rates import GroupRate, group_rates
 from training.reading import Reader, Reading
@@ -286,11 +286,12 @@ def train(
     model = Model(hazard_type, lab_model, prior, rate)
     past = past_results([recalls, lab], taxonomy)
     say("writing the bundle")
+    evidence = _evidence(taxonomy, config, recalls, held_out, model)
     manifest = _manifest(config, dataset, taxonomy, encoder, model, kinds)
     manifest = manifest.model_copy(
         update={
-            "operating_points": _points(taxonomy, config, recalls, held_out, model),
-            "base_rate": _base_rates(taxonomy, model, lab),
+            "operating_points": operating_points(evidence),
+            "base_rate": _base_rates(evidence, model, lab),
             "metrics": _metrics(taxonomy, recalls, held_out, lab_figures, rates, dataset),
         }
     )
@@ -328,9 +329,9 @@ def _manifest(
     )
 
 
-def _points(
+def _evidence(
     taxonomy: Taxonomy, config: Config, recalls: Prepared, held_out: np.ndarray, model: Model
-) -> dict[str, dict[str, float]]:
+) -> Evidence:
     rows = {code: i for i, code in enumerate(taxonomy.groups)}
     rate = model.group_rate[[rows.get(reading.group, -1) for reading in recalls.readings]]
     joint = rate[:, None] * held_out
@@ -339,28 +340,24 @@ def _points(
         joint[(labels.value[:, k] > 0) & labels.known[:, k] & ~np.isnan(joint[:, k]), k]
         for k in range(len(taxonomy.codes))
     ]
-    return operating_points(
-        Evidence(
-            codes=tuple(taxonomy.codes),
-            laboratory=taxonomy.laboratory_mask,
-            positives=positives,
-            group_prior=model.group_prior[:-1],
-            group_rate=model.group_rate[:-1],
-            mix=model.group_prior[-1],
-            root_rate=config.root_rate,
-        )
+    return Evidence(
+        codes=tuple(taxonomy.codes),
+        laboratory=taxonomy.laboratory_mask,
+        positives=positives,
+        group_prior=model.group_prior[:-1],
+        group_rate=model.group_rate[:-1],
+        mix=model.group_prior[-1],
+        root_rate=config.root_rate,
     )
 
 
-def _base_rates(taxonomy: Taxonomy, model: Model, lab: Prepared) -> dict[str, float]:
-    """Return the rate each hazard's probability is calibrated to: root rate x recall mix, or the laboratory's own."""
-    base = {
-        code: float(model.group_rate[-1] * model.group_prior[-1, k]) for k, code in enumerate(taxonomy.codes)
-    }
+def _base_rates(evidence: Evidence, model: Model, lab: Prepared) -> dict[str, float]:
+    """Return the rate each probability is calibrated to: that of goods nobody singled out, or the laboratory's own."""
+    base = dict(zip(evidence.codes, usual_rate(evidence).tolist(), strict=True))
     if model.lab is not None:
         for k in model.lab.hazards:
             known = lab.labels.known[:, k]
-            base[taxonomy.codes[k]] = float(lab.labels.value[known, k].mean())
+            base[evidence.codes[k]] = float(lab.labels.value[known, k].mean())
     return base
 
 

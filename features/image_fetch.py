@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from features.image_intake import DEFAULT_LIMITS, IntakeLimits, Unusable
+from features.image_intake import DEFAULT_LIMITS, IntakeLimits, Reason, Unusable
 
 MAX_REDIRECTS = 5
 _PORTS = {"http": 80, "https": 443}
@@ -87,7 +87,7 @@ class Fetcher:
         except _RefusedError as refused:
             return refused.why
         except (OSError, http.client.HTTPException, ValueError) as error:
-            if time.monotonic() > until - 0.01:
+            if time.monotonic() >= until - 0.01:
                 return self._late()
             return Unusable("not_reached", f"got {type(error).__name__} from the host of the photo")
         return Unusable("too_many_redirects", f"got more than {MAX_REDIRECTS} redirects")
@@ -99,6 +99,8 @@ class Fetcher:
         ip = self._resolve(str(parts.hostname), port, hop, until)
         with _Connection(parts, port, ip, until) as connection:
             response = connection.ask()
+            if time.monotonic() >= until:
+                raise _RefusedError(self._late())
             if response.status in (301, 302, 303, 307, 308):
                 target = response.headers.get("Location")
                 if not target:
@@ -122,8 +124,8 @@ class Fetcher:
             total += len(block)
             if total > limit:
                 raise _refused("too_many_bytes", f"got at least {total} bytes; expected at most {limit}")
-            if time.monotonic() > until:
-                raise _RefusedError(self._late())
+        if time.monotonic() >= until:  # the timer ends a slow answer as if it had been complete
+            raise _RefusedError(self._late())
         if stated.isdigit() and total < int(stated):
             raise _refused("truncated", f"got {total} bytes of {stated[:20]} announced")
         return b"".join(parts)
@@ -243,5 +245,5 @@ def _parts(address: str) -> SplitResult:
     return parts
 
 
-def _refused(reason: str, detail: str) -> _RefusedError:
-    return _RefusedError(Unusable(reason, detail))  # type: ignore[arg-type]
+def _refused(reason: Reason, detail: str) -> _RefusedError:
+    return _RefusedError(Unusable(reason, detail))

@@ -196,16 +196,18 @@ def from_file(path: Path, limits: IntakeLimits = DEFAULT_LIMITS) -> Photo | Unus
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         return Unusable("not_found", f"got {type(error).__name__} opening the file")
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(handle)
+        return Unusable("not_a_file", "got something that is not a regular file; expected a photo's file")
     with os.fdopen(handle, "rb") as file:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            return Unusable("not_a_file", "got something that is not a regular file; expected a photo's file")
         if about.st_size > limits.max_bytes:
             return _too_many_bytes(about.st_size, limits)
         try:
-            return from_bytes(file.read(limits.max_bytes + 1), limits)
+            raw = file.read(limits.max_bytes + 1)
         except OSError as error:
             return Unusable("broken", f"got {type(error).__name__} reading the file")
+    return from_bytes(raw, limits)
 
 
 def from_archive(archive: Path, member: str, limits: IntakeLimits = DEFAULT_LIMITS) -> Photo | Unusable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from features.errors import UserError
 from features.image_features import VIEWS, PhotoFeatures, StoredPhoto
 from features.image_points import Agreement
 from features.image_views import WHOLE, Box
-from features.similarity import Entry, SimilarityIndex
+from features.similarity import Entry, Near, SimilarityIndex
 from features.vector_codes import decode, encode
 
 Tier = Literal["exact", "near", "none"]
@@ -159,7 +159,14 @@ class PhotoMatcher:
         """Name what a probability is good for."""
         return "exact" if probability >= self.exact else "near" if probability >= self.near else "none"
 
-    def match(self, query: PhotoFeatures, index: SimilarityIndex, k: int = 5) -> list[PhotoMatch]:
+    def match(
+        self,
+        query: PhotoFeatures,
+        index: SimilarityIndex,
+        k: int = 5,
+        *,
+        passing_over: Collection[str] = (),
+    ) -> list[PhotoMatch]:
         """Find the bank photos that a photo may be a copy of.
 
         Parameters
@@ -170,6 +177,8 @@ class PhotoMatcher:
             Of bank photos, filled with `photo_entry`.
         k
             At most so many.
+        passing_over
+            Keys that are no candidates, such as the listing's own photos.
 
         Returns
         -------
@@ -178,7 +187,7 @@ class PhotoMatcher:
         """
         codes = _coded(query)
         found: list[PhotoMatch] = []
-        for key, mirror in self.shortlist(query, index).items():
+        for key, mirror in self.shortlist(query, index, passing_over).items():
             try:
                 raw = index.payload(key)
             except KeyError:  # taken away a moment ago
@@ -188,20 +197,25 @@ class PhotoMatcher:
             found.append(PhotoMatch(key, probability, self.tier(probability), evidence))
         return sorted(found, key=lambda one: -one.probability)[:k]
 
-    def shortlist(self, query: PhotoFeatures, index: SimilarityIndex) -> dict[str, bool | None]:
+    def shortlist(
+        self, query: PhotoFeatures, index: SimilarityIndex, passing_over: Collection[str] = ()
+    ) -> dict[str, bool | None]:
         """Give the keys worth the exact check, each with whether to mirror the query (None: try both)."""
-        limits = self.limits
+        limits, more = self.limits, len(passing_over)
         chosen: dict[str, bool | None] = {}
+
+        def choose(found: list[Near], most: int, worth: Callable[[float], bool], told: bool) -> None:
+            for near in [one for one in found if one.key not in passing_over][:most]:
+                if worth(near.value):
+                    chosen.setdefault(near.key, near.mirrored if told else None)
+
         if limits.by_points:
-            for near in index.sharing(query.points.first(WORDS), limits.by_points):
-                if near.value >= limits.least_votes:
-                    chosen[near.key] = near.mirrored
-        for near in index.nearest(query.vectors, limits.by_vectors):
-            if near.value >= limits.least_cosine:
-                chosen.setdefault(near.key, None)
-        for near in index.nearest_hashes(query.hashes, limits.by_hashes):
-            if near.value <= limits.most_bits:
-                chosen.setdefault(near.key, None)
+            found = index.sharing(query.points.first(WORDS), limits.by_points + more)
+            choose(found, limits.by_points, lambda votes: votes >= limits.least_votes, True)
+        found = index.nearest(query.vectors, limits.by_vectors + more)
+        choose(found, limits.by_vectors, lambda cosine: cosine >= limits.least_cosine, False)
+        found = index.nearest_hashes(query.hashes, limits.by_hashes + more)
+        choose(found, limits.by_hashes, lambda bits: bits <= limits.most_bits, False)
         return chosen
 
 
@@ -389,7 +403,9 @@ def _tiles(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> float:
     weight = cut[2] / np.maximum(cut[2].sum(1, keepdims=True), 1e-6)
     za, zb = (one - (one * weight).sum(1, keepdims=True) for one in cut[:2])
     va, vb = ((one**2 * weight).sum(1) for one in (za, zb))
-    something = (np.maximum(va, vb) > _FLAT**2) & (cover > 0.5)
+    something = (vb > _FLAT**2) & (
+        cover > 0.5
+    )  # the bank photo's: what was put on its empty ground says nothing
     if something.sum() < 3:
         return 0.0
     correlation = (za * zb * weight).sum(1) / np.sqrt(np.maximum(va, 1.0) * np.maximum(vb, 1.0))

@@ -155,7 +155,7 @@ def _agreement(
     table = flat.reshape(n, 16, 33)
     table = table + np.roll(table, -1, axis=1)
     table[:, :, :-1] += table[:, :, 1:]
-    return table.reshape(n, -1).max(1)
+    return table.max(axis=(1, 2))
 
 
 def _probes(query: Points) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -70,8 +70,8 @@ class Entry:
 
     key: str
     vectors: np.ndarray
-    hashes: np.ndarray = _NO_HASHES
-    words: np.ndarray = _NO_WORDS
+    hashes: np.ndarray = field(default_factory=lambda: _NO_HASHES)
+    words: np.ndarray = field(default_factory=lambda: _NO_WORDS)
     payload: bytes = b""
 
 

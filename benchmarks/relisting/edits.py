@@ -44,16 +44,19 @@ def _pick(rng: np.random.Generator, items: tuple) -> object:
 
 
 def recode(image: Image.Image, quality: int) -> Image.Image:
+    """Save as JPEG and read again."""
     held = io.BytesIO()
     image.save(held, "JPEG", quality=quality)
     return Image.open(held).convert("RGB")
 
 
 def jpeg(image: Image.Image, rng: np.random.Generator, quality: int = 30) -> Image.Image:
+    """Save at low quality."""
     return recode(image, quality)
 
 
 def resize(image: Image.Image, rng: np.random.Generator, side: float) -> Image.Image:
+    """Make smaller: by a factor, or to a longer side in pixels."""
     scale = side if side < 4 else side / max(image.size)
     size = (max(16, round(image.width * scale)), max(16, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC)
@@ -68,6 +71,7 @@ def crop(image: Image.Image, rng: np.random.Generator, share: float) -> Image.Im
 
 
 def border(image: Image.Image, rng: np.random.Generator, coloured: bool = False) -> Image.Image:
+    """Put a plain border around the photo."""
     share = rng.uniform(0.06, 0.15)
     dx, dy = round(image.width * share), round(image.height * share)
     colour = _pick(rng, _BRIGHT) if coloured else (255, 255, 255)
@@ -77,10 +81,12 @@ def border(image: Image.Image, rng: np.random.Generator, coloured: bool = False)
 
 
 def mirror(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Swap left and right."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 def rotate(image: Image.Image, rng: np.random.Generator, degrees: float) -> Image.Image:
+    """Turn either way; corners are filled with white."""
     sign = 1 if rng.random() < 0.5 else -1
     if degrees == 90:
         return image.transpose(Image.Transpose.ROTATE_90 if sign > 0 else Image.Transpose.ROTATE_270)
@@ -88,10 +94,12 @@ def rotate(image: Image.Image, rng: np.random.Generator, degrees: float) -> Imag
 
 
 def brightness(image: Image.Image, rng: np.random.Generator, factor: float) -> Image.Image:
+    """Make lighter or darker."""
     return ImageEnhance.Brightness(image).enhance(factor)
 
 
 def contrast(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Make flatter or harder."""
     return ImageEnhance.Contrast(image).enhance(float(_pick(rng, (0.6, 1.5))))
 
 
@@ -103,14 +111,17 @@ def colour(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def grey(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Take the colours away."""
     return image.convert("L").convert("RGB")
 
 
 def blur(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Blur a little."""
     return image.filter(ImageFilter.GaussianBlur(max(image.size) * 0.004))
 
 
 def noise(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Add grain."""
     grain = rng.normal(0, 14, (image.height, image.width, 3))
     return Image.fromarray(np.clip(np.asarray(image, np.float32) + grain, 0, 255).astype(np.uint8))
 
@@ -173,6 +184,7 @@ def sticker(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def stretch(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Make wider or narrower."""
     factor = float(_pick(rng, (0.8, 1.25)))
     return image.resize((max(16, round(image.width * factor)), image.height), Image.Resampling.BICUBIC)
 

@@ -337,7 +337,8 @@ def serve(bundle: str | None, policy: Path | None, host: str | None, port: int |
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
 @click.option("--detach", is_flag=True, help="Leave the service running and return.")
 @click.option("--stop", is_flag=True, help="Stop a service that was left running.")
-def demo(port: int, detach: bool, stop: bool) -> None:
+@click.option("--picture", type=_PATH, help="Only draw the ranking of the sample as an SVG file.")
+def demo(port: int, detach: bool, stop: bool, picture: Path | None) -> None:
     """Start the service with the starter bundle and rank the sample catalogue.
 
     \b
@@ -345,8 +346,11 @@ def demo(port: int, detach: bool, stop: bool) -> None:
       listing-risk demo
       listing-risk demo --port 3100 --detach
     """
-    from serving.demo import Demo
+    from serving.demo import Demo, draw_ranking
 
+    if picture is not None:
+        draw_ranking(_predictor(None, None), picture)
+        return
     show = Demo(port, _console())
     show.stop() if stop else show.run(detach=detach)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,14 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from serving.run import Running, rank_sample, start
+from features.schema import parse_listing
+from serving.run import Running, most_urgent_first, rank_sample, sample_listings, start
 from serving.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from serving.predictor import Predictor
 
 FOLDER = Path(".listing-risk")
 _COLOURS = {
@@ -87,6 +91,18 @@ class Demo:
             f"  log         {running.log}",
             highlight=False,
         )
+
+
+def draw_ranking(predictor: Predictor, path: Path) -> None:
+    """Draw the ranking of the sample catalogue as a terminal shows it."""
+    from rich.console import Console
+
+    listings = sample_listings()
+    decisions = predictor.decide([parse_listing(raw) for raw in listings])
+    ranked = most_urgent_first([(raw, made.to_json()) for raw, made in zip(listings, decisions, strict=True)])
+    console = Console(record=True, width=112, file=StringIO())
+    console.print(ranking_table(one_of_each(ranked), each=4))
+    path.write_text(console.export_svg(title="listing-risk demo"), encoding="utf-8")
 
 
 def one_of_each(

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import httpx
 
 from features.errors import OutsideError
+from serving.policy import ACTIONS
 from serving.settings import Settings
 
 READY_SECONDS = 60.0
@@ -132,5 +133,11 @@ def rank_sample(address: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
                 for listing, result in zip(block, results, strict=True)
                 if "decision" in result
             ]
-    actions = ("allow", "monitor", "review", "lab_test", "block")
-    return sorted(ranked, key=lambda pair: (-actions.index(pair[1]["action"]), -pair[1]["expected_harm"]))
+    return most_urgent_first(ranked)
+
+
+def most_urgent_first(
+    decided: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Order listings with their decisions: the strictest action first, within it the highest expected harm."""
+    return sorted(decided, key=lambda pair: (-ACTIONS.index(pair[1]["action"]), -pair[1]["expected_harm"]))

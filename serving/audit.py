@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from serving.audit_replay import FieldReplay, ReplayReport, replay
 from serving.audit_window import Problem, check_window
 from serving.store.chain import GENESIS, Link, merkle_root
 from serving.store.checkpoints import Checkpoint, Checkpoints
-from serving.store.errors import DamagedTextError
+from serving.store.errors import DamagedTextError, StoreError
 from serving.store.scan import Scan, Window, scanning
 from serving.store.store import Store
+from serving.store.writer import wall_clock
 
 __all__ = [
     "AuditReport",
+    "CheckpointKeeper",
     "Checkpoints",
     "FieldReplay",
     "Problem",
@@ -27,6 +32,8 @@ __all__ = [
 ]
 
 PROBLEMS_KEPT = 1_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,48 @@ def checkpoint(store: Store, checkpoints: Checkpoints, at: int) -> bool:
     with scanning(store) as scan:
         head, store_id = scan.head(), scan.store_id()
     return checkpoints.write(store_id, head, at) is not None
+
+
+class CheckpointKeeper:
+    """Signs a checkpoint now and then, in a thread of its own, so that little stays unproven.
+
+    Parameters
+    ----------
+    store, checkpoints
+        An open store and where its checkpoints go.
+    every_s
+        Seconds between looks; nothing is written when nothing was added.
+    """
+
+    def __init__(self, store: Store, checkpoints: Checkpoints, every_s: float = 60.0) -> None:
+        self._store, self._checkpoints, self._every_s = store, checkpoints, every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="store-checkpoints", daemon=True)
+        self.problem = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Sign what was added last, and stop."""
+        self._stopping.set()
+        self._thread.join()
+        self._sign()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            self._sign()
+
+    def _sign(self) -> None:
+        try:
+            checkpoint(self._store, self._checkpoints, wall_clock())
+            self.problem = ""
+        except (StoreError, OSError) as error:  # recording goes on; what is unproven grows until this ends
+            self.problem = f"no checkpoint could be signed ({type(error).__name__}: {error})"
+            _log.error("store checkpoints: %s", self.problem)
 
 
 def verify(

@@ -4,7 +4,7 @@ Decisions, labels, bans, policies and models are written in commit groups, each 
 and each chained into the audit record.
 """
 
-from serving.store.decisions import QueueFilter, QueueItem, StoredDecision
+from serving.store.decisions import ExpiredHold, QueueFilter, QueueItem, StoredDecision
 from serving.store.engine import Durability
 from serving.store.errors import (
     BusyError,
@@ -37,6 +37,7 @@ __all__ = [
     "ConflictError",
     "DecisionRecord",
     "Durability",
+    "ExpiredHold",
     "InvalidRecordError",
     "LabelRecord",
     "ModelRecord",

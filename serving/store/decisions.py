@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from serving.store import schema
 from serving.store.errors import NotFoundError
-from serving.store.records import moment
+from serving.store.records import microseconds, moment
 
 PAGE_MAX = 500
 
@@ -82,6 +82,16 @@ class QueueItem:
     held_until: datetime | None
     title: str | None
     place: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredHold:
+    """A listing that is still held although its time is up: what its policy falls to must be decided now."""
+
+    marketplace: str
+    listing_id: str
+    decision_id: str
+    held_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +225,22 @@ def read_queue(
         .order_by(top.c.place, top.c.decision_seq)
     ).mappings()
     return tuple(_queue_item(row) for row in rows)
+
+
+def read_expired(connection: Connection, now: datetime, size: int = PAGE_MAX) -> tuple[ExpiredHold, ...]:
+    """Read listings whose hold ended before ``now`` and that nobody decided since, the longest overdue first."""
+    q, d = schema.listings, schema.decisions
+    rows = connection.execute(
+        sa.select(q.c.marketplace, q.c.listing_id, d.c.id, q.c.held_until)
+        .join(d, d.c.seq == q.c.decision_seq)
+        .where(q.c.held_until < microseconds(now), q.c.state == "held")
+        .order_by(q.c.held_until)
+        .limit(size)
+    )
+    return tuple(
+        ExpiredHold(marketplace, listing, decision, moment(until))
+        for marketplace, listing, decision, until in rows
+    )
 
 
 def _filters(only: QueueFilter) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -172,6 +173,11 @@ class Store:
         """Read a page of what waits for somebody, the most urgent first; see `read_queue`."""
         with reading(self.engine) as connection:
             return reads.read_queue(connection, size=size, after=after, only=only)
+
+    def expired_holds(self, now: datetime, size: int = 500) -> tuple[reads.ExpiredHold, ...]:
+        """Read listings whose hold ended before ``now`` and that nobody decided since."""
+        with reading(self.engine) as connection:
+            return reads.read_expired(connection, now, size)
 
     def head(self) -> Head:
         """Where the audit chain ends."""

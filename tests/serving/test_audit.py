@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.audit import Checkpoints, checkpoint, verify
+from serving.audit import CheckpointKeeper, Checkpoints, checkpoint, verify
 from serving.store import (
     BanRecord,
     LabelRecord,
@@ -309,6 +311,45 @@ def test_a_checkpoint_is_written_once(store, points):
     assert checkpoint(store, points, 1)
     assert not checkpoint(store, points, 2)
     assert len(points.paths()) == 1
+
+
+def test_a_keeper_signs_by_itself_and_at_the_end(store, points, new_record):
+    with CheckpointKeeper(store, points, every_s=0.02) as keeper:
+        end = time.monotonic() + 10
+        while not points.paths():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        store.record([new_record(40)])
+    assert keeper.problem == ""
+    assert verify(store, points).unproven_rows == 0
+
+
+def test_a_keeper_that_cannot_sign_says_so(store, tmp_path):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with CheckpointKeeper(store, Checkpoints(tmp_path / "taken")) as keeper:
+        pass
+    assert "no checkpoint could be signed" in keeper.problem
+
+
+def test_verifying_while_others_write_and_erase(store, points, new_record):
+    stop = threading.Event()
+
+    def write():
+        number = 100
+        while not stop.is_set():
+            store.record([new_record(n) for n in range(number, number + 5)])
+            erase_expired(store, NOW, timedelta(days=1), batch=7)
+            number += 5
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        reports = [verify(store) for _ in range(8)]
+    finally:
+        stop.set()
+        thread.join()
+    assert [report.problems for report in reports] == [()] * 8
+    assert verify(store).rows > 10
 
 
 # --- erasing

@@ -289,6 +289,25 @@ def test_a_late_answer_about_an_old_revision_does_not_overrule(store, new_record
     assert (listing["revision"], listing["state"], listing["open_action"]) == (3, "held", "block")
 
 
+def test_holds_whose_time_is_up(store, new_record):
+    noon = datetime(2026, 11, 10, 12, tzinfo=UTC)
+    hour = timedelta(hours=1)
+    store.record(
+        [
+            new_record(1, held_until=noon - hour),
+            new_record(2, held_until=noon - 2 * hour),
+            new_record(3, held_until=noon + hour),
+            new_record(4, held_until=noon - hour),
+            new_record(4, held_until=None, action="allow", state="live", actor="kim"),
+        ]
+    )
+    found = store.expired_holds(noon)
+    assert [(item.listing_id, item.held_until) for item in found] == [
+        ("listing-2", noon - 2 * hour),
+        ("listing-1", noon - hour),
+    ]
+
+
 # --- order, doors, life
 
 

@@ -97,6 +97,39 @@ def test_disk_full_then_back_by_itself(file, new_record):
         assert (report.intact, report.rows) == (True, 2)
 
 
+def test_no_file_handles_left_then_back_by_itself(file, new_record):
+    with Store(str(file), FAST) as store:
+        store.record([new_record(1)])
+        store.engine.dispose()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # all numbers from 3 on are beyond the limit
+        try:
+            with pytest.raises(StoreUnavailableError):
+                store.record([new_record(2)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        wait_until(lambda: store.state().up)
+        assert store.record([new_record(3)])[0].seq == 2
+
+
+def test_a_read_only_database_then_back_by_itself(postgresql_url, new_record):
+    with Store(postgresql_url, FAST) as store:
+        store.record([new_record(1)])
+        name = store.engine.url.database
+        for switch in ("on", "off"):
+            with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("SET default_transaction_read_only = off")
+                connection.exec_driver_sql(
+                    f"ALTER DATABASE {name} SET default_transaction_read_only = {switch}"
+                )
+            store.engine.dispose()
+            if switch == "on":
+                with pytest.raises(StoreUnavailableError, match="read-only"):
+                    store.record([new_record(2)])
+        wait_until(lambda: store.state().up)
+        assert store.record([new_record(3)])[0].seq == 2
+
+
 def test_a_damaged_file_is_an_outage_not_a_crash(file, new_record):
     with Store(str(file), FAST) as store:
         store.record([new_record(1)])

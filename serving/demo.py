@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from contextlib import suppress
 from io import StringIO
@@ -102,7 +103,11 @@ def draw_ranking(predictor: Predictor, path: Path) -> None:
     ranked = most_urgent_first([(raw, made.to_json()) for raw, made in zip(listings, decisions, strict=True)])
     console = Console(record=True, width=112, file=StringIO())
     console.print(ranking_table(one_of_each(ranked), each=4))
-    path.write_text(console.export_svg(title="listing-risk demo"), encoding="utf-8")
+    # The exporter's own font comes from an outside host; every viewer has a monospace one.
+    picture = re.sub(
+        r"@font-face\s*\{.*?\}", "", console.export_svg(title="listing-risk demo"), flags=re.DOTALL
+    )
+    path.write_text(picture, encoding="utf-8")
 
 
 def one_of_each(

@@ -40,7 +40,7 @@ def risk_level(p_injury: np.ndarray, severity: np.ndarray, matrix: RiskMatrix | 
     matrix = matrix or load_taxonomy().risk_matrix
     p_injury, severity = np.asarray(p_injury, dtype=np.float64), np.asarray(severity)
     _check_probabilities(p_injury, "p_injury")
-    if not np.all(np.isin(severity, (1, 2, 3, 4))):
+    if not set(severity.ravel().tolist()) <= {1, 2, 3, 4}:
         raise ValueError(f"got severities {np.unique(severity).tolist()[:10]}, expected 1, 2, 3 or 4")
     # side="left" counts the bounds strictly below p: "greater than 1/100" excludes 1/100 itself.
     band = np.searchsorted(matrix.bounds, p_injury, side="left")
@@ -174,11 +174,21 @@ def expected_harm(
     ValueError
         As in `injury_probability`, and for exposure or weights of a wrong shape or below 0.
     """
-    injuries = injury_probability(p, taxonomy, audiences)
+    return harm_of(injury_probability(p, taxonomy, audiences), taxonomy, exposure, weights)
+
+
+def harm_of(
+    injuries: np.ndarray,
+    taxonomy: Taxonomy,
+    exposure: np.ndarray | None = None,
+    weights: Sequence[float] | None = None,
+) -> np.ndarray:
+    """Expected harm from what `injury_probability` gave; the rest as in `expected_harm`."""
     chosen = np.asarray(taxonomy.harm_weights if weights is None else weights, dtype=np.float64)
     if chosen.shape != (4,) or not np.all(np.isfinite(chosen)) or np.any(chosen < 0):
         raise ValueError(f"got weights {chosen.tolist()}, expected four numbers of 0 or more")
-    harm = injuries @ chosen[taxonomy.severities - 1]
+    # Not a matrix product, which rounds by the number of rows: a listing's harm does not depend on its neighbours.
+    harm = (injuries * chosen[taxonomy.severities - 1]).sum(axis=1)
     if exposure is None:
         return harm
     exposure = np.asarray(exposure, dtype=np.float64)

@@ -37,7 +37,7 @@ NO_CAMERA = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class LabHeads:
-    """Direct models of P(fails for h), for hazards with laboratory results.
+    """Direct models of P(fails for h), for hazards with laboratory results, and their Platt scaling.
 
     Attributes
     ----------
@@ -56,10 +56,6 @@ class LabHeads:
     slope: np.ndarray
     offset: np.ndarray
     support: np.ndarray
-
-    def probabilities(self, text: str, embedding: np.ndarray) -> np.ndarray:
-        """Return calibrated P(fails for h), shape (n_lab_hazards,)."""
-        return sigmoid(self.slope * self.heads.logits(text, embedding) + self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +78,6 @@ class Model:
     lab: LabHeads | None
     group_prior: np.ndarray
     group_rate: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """How the score of one listing came about, each of shape (n_hazards,) unless said."""
-
-    q: np.ndarray
-    p: np.ndarray
-    basis: np.ndarray
-    p_noncompliant: float
 
 
 class Bundle:
@@ -138,6 +124,7 @@ class Bundle:
         self._policy = np.flatnonzero(~taxonomy.laboratory_mask)
         beyond = np.maximum(model.hazard_type.positives - PRIOR_STRENGTH, 0.0)
         self._trust = beyond / (beyond + PRIOR_STRENGTH)
+        self._base_rate = np.array([manifest.base_rate[code] for code in manifest.hazards])
         # By identity; the listing is kept beside, so its id cannot pass to another object meanwhile.
         self._recent: dict[int, tuple[Listing, Reading, np.ndarray]] = {}
         self._explainer = Explainer(self.model.hazard_type, self.model.lab, manifest.hazards)
@@ -188,50 +175,75 @@ class Bundle:
         readings, embeddings = self.read([listing])
         return readings[0], embeddings[0]
 
-    def parts(self, reading: Reading, embedding: np.ndarray) -> Parts:
-        """Score one listing for laboratory-type hazards; policy hazards are left at 0 and NaN."""
-        row = self._groups.get(reading.group, -1)
-        recalled = self.model.hazard_type.probabilities(reading.view.text, embedding)
-        q = self._trust * recalled + (1 - self._trust) * self.model.group_prior[row]
-        basis = np.where(self._trust >= 0.5, _RECALL, _PRIOR).astype(np.int8)
-        p_noncompliant = float(self.model.group_rate[row])
-        p = p_noncompliant * q
-        lab = self.model.lab
-        if lab is not None:
-            direct = lab.probabilities(reading.lab_text, embedding)
-            weight = lab.support[row] / (lab.support[row] + LAB_STRENGTH)
-            at = lab.hazards
-            p[at] = sigmoid(weight * logit(direct) + (1 - weight) * logit(p[at]))
-            basis[at[weight >= 0.5]] = _LAB
-        q[self._policy], p[self._policy], basis[self._policy] = np.nan, 0.0, _POLICY
-        # Whatever fails for one hazard is non-compliant: the whole is never less than a part.
-        return Parts(q, p, basis, max(p_noncompliant, float(p.max())))
-
     def score(self, listings: Sequence[Listing]) -> Scores:
         """Score a block of listings; each row depends on its own listing alone."""
         readings, embeddings = self.read(listings)
-        parts = [self.parts(reading, row) for reading, row in zip(readings, embeddings, strict=True)]
-        n = len(self.manifest.hazards)
-        p = np.array([part.p for part in parts]).reshape(-1, n)
-        covert = (
-            self.manifest.hazards.index("covert_camera") if "covert_camera" in self.manifest.hazards else None
-        )
-        if covert is not None:
-            p[:, covert] = [
+        rows = np.array([self._groups.get(reading.group, -1) for reading in readings], dtype=np.intp)
+        rate = self.model.group_rate[rows].astype(np.float64)
+        q = self._given_failure(readings, embeddings, rows)
+        p = rate[:, None] * q
+        basis = np.tile(np.where(self._trust >= 0.5, _RECALL, _PRIOR).astype(np.int8), (len(readings), 1))
+        if self.model.lab is not None:
+            self._add_lab(self.model.lab, readings, embeddings, rows, p, basis)
+        q[:, self._policy], p[:, self._policy], basis[:, self._policy] = np.nan, 0.0, _POLICY
+        # Whatever fails for one hazard is non-compliant: the whole is never less than a part.
+        p_noncompliant = np.maximum(rate, p.max(axis=1, initial=0.0))
+        if "covert_camera" in self.manifest.hazards:
+            p[:, self.manifest.hazards.index("covert_camera")] = [
                 self._covert_probability(listing, reading)
                 for listing, reading in zip(listings, readings, strict=True)
             ]
         return Scores(
             listing_ids=tuple(listing.id for listing in listings),
-            p_noncompliant=np.array([part.p_noncompliant for part in parts], dtype=np.float64),
+            p_noncompliant=p_noncompliant,
             p=p,
-            q=np.array([part.q for part in parts]).reshape(-1, n),
-            basis=np.array([part.basis for part in parts], dtype=np.int8).reshape(-1, n),
-            base_rate=np.array([self.manifest.base_rate[code] for code in self.manifest.hazards]),
+            q=q,
+            basis=basis,
+            base_rate=self._base_rate,
             groups=tuple(reading.group for reading in readings),
             audiences=tuple(reading.audience for reading in readings),
             languages=tuple(reading.language for reading in readings),
         )
+
+    def _given_failure(
+        self, readings: Sequence[Reading], embeddings: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return P(h | non-compliant), shape (n_listings, n_hazards).
+
+        Products of matrices are taken listing by listing, since they round by the number of rows; what works number
+        by number is done for the block.
+        """
+        heads = self.model.hazard_type
+        if not readings:
+            return np.empty((0, len(self.manifest.hazards)))
+        logits = [
+            heads.logits(reading.view.text, embedding)
+            for reading, embedding in zip(readings, embeddings, strict=True)
+        ]
+        recalled = sigmoid(heads.slope * np.array(logits) + heads.offset)
+        return self._trust * recalled + (1 - self._trust) * self.model.group_prior[rows]
+
+    def _add_lab(
+        self,
+        lab: LabHeads,
+        readings: Sequence[Reading],
+        embeddings: np.ndarray,
+        rows: np.ndarray,
+        p: np.ndarray,
+        basis: np.ndarray,
+    ) -> None:
+        """Weigh in what laboratories say, by how many results of the group there are; changes ``p`` and ``basis``."""
+        if not readings:
+            return
+        logits = [
+            lab.heads.logits(reading.lab_text, embedding)
+            for reading, embedding in zip(readings, embeddings, strict=True)
+        ]
+        direct = sigmoid(lab.slope * np.array(logits) + lab.offset)
+        weight = lab.support[rows] / (lab.support[rows] + LAB_STRENGTH)
+        at = lab.hazards
+        p[:, at] = sigmoid(weight * logit(direct) + (1 - weight) * logit(p[:, at]))
+        basis[:, at] = np.where(weight >= 0.5, np.int8(_LAB), basis[:, at])
 
     def _covert_probability(self, listing: Listing, reading: Reading) -> float:
         score = self._covert.score_listing(listing, reading.view.title)

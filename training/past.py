@@ -46,15 +46,15 @@ class PastResults:
         few = min(_SHORTLIST, len(coarse))
         short = np.argpartition(-coarse, few - 1)[:few]
         similarity = (self.codes[short].astype(np.float32) @ embedding) / 127.0
-        found: list[PastResult] = []
-        for place in np.argsort(-similarity, kind="stable"):
-            if similarity[place] < least or len(found) == limit:
+        order = np.argsort(-similarity, kind="stable")
+        found: dict[tuple[str, str], PastResult] = {}
+        for at, near in zip(short[order].tolist(), similarity[order].tolist(), strict=True):
+            if near < least or len(found) == limit:
                 break
-            past = self.results[short[place]]
-            if any(other.product == past.product and other.regulator == past.regulator for other in found):
-                continue
-            found.append(replace(past, similarity=round(float(min(similarity[place], 1.0)), 4)))
-        return tuple(found)
+            past = self.results[at]
+            if (past.product, past.regulator) not in found:
+                found[past.product, past.regulator] = replace(past, similarity=round(min(near, 1.0), 4))
+        return tuple(found.values())
 
     def save(self, folder: Path) -> None:
         """Write the results beside the bundle's arrays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from features.audience import audience_of
 from features.groups import GroupMatcher, of_nyc, refine
@@ -37,6 +38,7 @@ class Reading:
     language: str
 
 
+@lru_cache(maxsize=2048)
 def _token(kind: str, value: str) -> str:
     words = "_".join(normalize(value).text.split())
     return f"{kind}:{words}" if words else ""

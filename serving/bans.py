@@ -1,0 +1,266 @@
+"""Bans, as a fold over what was written about them: banks, look-alikes, quarantine. Pure; no storage here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from features.errors import UserError
+from features.schema import Identifier, Listing, Short, parse_listing
+
+DEFAULT_BANK = "banned"
+BANNED, LIFTED, UPHELD, OVERTURNED = "banned", "lifted", "upheld", "overturned"
+QUARANTINED, RELEASED, LOOKALIKE, BANK = "quarantined", "released", "lookalike", "bank"
+QUARANTINE_AFTER = 3
+"""Overturned matches before an entry can be quarantined, and then only when they outnumber the upheld ones."""
+
+BanState = Literal["active", "quarantined", "lifted"]
+
+
+class BanError(UserError):
+    """A ban that cannot be placed, found or changed."""
+
+
+class Notice(BaseModel):
+    """The authority's order or alert behind a ban."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    regulator: Short = ""
+    number: Short = ""
+    date: Short = ""
+    url: Short = ""
+
+
+class BanRequest(BaseModel):
+    """What is asked to be banned; ``listing`` is the item with title, attributes, seller and photos."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listing: dict[str, Any]
+    reason: Short = ""
+    bank: Identifier = DEFAULT_BANK
+    notice: Notice | None = None
+
+
+class Row(Protocol):
+    """A row about a ban as the store keeps it."""
+
+    @property
+    def ban_id(self) -> str:
+        """Which ban, look-alike or bank."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """What happened."""
+        ...
+
+    @property
+    def bank(self) -> str:
+        """Which bank."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        ...
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The rest."""
+        ...
+
+    @property
+    def actor(self) -> str:
+        """Who."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """When, UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A banned item, or a confirmed look-alike (``lookalike_of`` names the ban that it was taken for).
+
+    Attributes
+    ----------
+    state
+        ``quarantined`` entries match nobody until a person releases them.
+    upheld, overturned
+        What people said of its matches since it was placed or last released.
+    made_by
+        SHA-256 of the encoder that made ``mark``.
+    mark
+        The print that is searched, see `features.offer_index`.
+    """
+
+    ban_id: str
+    bank: str
+    item: Listing
+    reason: str
+    notice: Notice | None
+    actor: str
+    placed_at: datetime
+    state: BanState = "active"
+    lookalike_of: str = ""
+    upheld: int = 0
+    overturned: int = 0
+    made_by: str = ""
+    mark: bytes = b""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what people and programs see of it."""
+        return {
+            "ban_id": self.ban_id,
+            "bank": self.bank,
+            "state": self.state,
+            "title": self.item.title,
+            "seller_id": self.item.seller.id if self.item.seller else None,
+            "images": list(self.item.images),
+            "reason": self.reason,
+            "notice": self.notice.model_dump() if self.notice else None,
+            "placed_by": self.actor,
+            "placed_at": self.placed_at.isoformat(timespec="seconds"),
+            "upheld": self.upheld,
+            "overturned": self.overturned,
+        }
+
+
+def item_body(
+    item: Listing, notice: Notice | None, mark: bytes, made_by: str, lookalike_of: str = ""
+) -> dict[str, Any]:
+    """Return the stored body of an entry, JSON values only."""
+    return {
+        "item": item.model_dump(mode="json", exclude_defaults=True),
+        "notice": None if notice is None else notice.model_dump(),
+        "mark": base64.b64encode(mark).decode("ascii"),
+        "made_by": made_by,
+        "lookalike_of": lookalike_of,
+    }
+
+
+@dataclass
+class BanBook:
+    """What is banned now.
+
+    Attributes
+    ----------
+    entries
+        Bans by id, lifted ones too.
+    lookalikes
+        The negative bank, by id.
+    ratios
+        Bank -> share of listings that are compared with it; 1 where nothing was said.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    lookalikes: dict[str, Entry] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+
+    def apply(self, rows: Iterable[Row]) -> list[str]:
+        """Take further rows, in order; return the ids that changed."""
+        changed: dict[str, None] = {}
+        for row in rows:
+            self._apply(row)
+            changed[row.ban_id] = None
+        return list(changed)
+
+    def _apply(self, row: Row) -> None:
+        if row.status == BANNED:
+            self.entries[row.ban_id] = _entry(row)
+        elif row.status == LOOKALIKE:
+            self.lookalikes[row.ban_id] = _entry(row)
+        elif row.status == BANK:
+            self.ratios[row.bank] = float(row.body["enable_ratio"])
+        elif row.status == LIFTED and row.ban_id in self.lookalikes:
+            del self.lookalikes[row.ban_id]
+        elif row.ban_id in self.entries:
+            self.entries[row.ban_id] = _after(self.entries[row.ban_id], row.status)
+
+    def active(self) -> list[Entry]:
+        """Bans that match listings now."""
+        return [entry for entry in self.entries.values() if entry.state == "active"]
+
+    def entry(self, ban_id: str) -> Entry:
+        """Return a ban.
+
+        Raises
+        ------
+        BanError
+            When there is none of that id.
+        """
+        found = self.entries.get(ban_id)
+        if found is None:
+            raise BanError(
+                f"got ban {ban_id[:80]!r}, which does not exist: `listing-risk bans list` shows all"
+            )
+        return found
+
+    def enabled(self, bank: str, listing_id: str) -> bool:
+        """Whether a bank is compared with a listing; the same listing always gets the same answer."""
+        ratio = self.ratios.get(bank, 1.0)
+        if ratio >= 1.0:
+            return True
+        digest = hashlib.blake2b(f"{bank}\0{listing_id}".encode("utf-8", "replace"), digest_size=8).digest()
+        return int.from_bytes(digest) < ratio * 2**64
+
+
+def _entry(row: Row) -> Entry:
+    body = row.body
+    notice = body.get("notice")
+    return Entry(
+        ban_id=row.ban_id,
+        bank=row.bank,
+        item=parse_listing(body["item"]),
+        reason=row.reason,
+        notice=None if notice is None else Notice.model_validate(notice),
+        actor=row.actor,
+        placed_at=row.at,
+        lookalike_of=str(body.get("lookalike_of", "")),
+        made_by=str(body.get("made_by", "")),
+        mark=base64.b64decode(body.get("mark", "")),
+    )
+
+
+def _after(entry: Entry, status: str) -> Entry:
+    if status == LIFTED:
+        return replace(entry, state="lifted")
+    if entry.state == "lifted":
+        return entry
+    if status == QUARANTINED:
+        return replace(entry, state="quarantined")
+    if status == RELEASED:
+        return replace(entry, state="active", upheld=0, overturned=0)
+    if status == UPHELD:
+        return replace(entry, upheld=entry.upheld + 1)
+    if status == OVERTURNED:
+        entry = replace(entry, overturned=entry.overturned + 1)
+        misfires = entry.overturned >= QUARANTINE_AFTER and entry.overturned > entry.upheld
+        return replace(entry, state="quarantined") if misfires else entry
+    return entry
+
+
+def enable_ratio(value: float) -> float:
+    """Check a bank's enable ratio.
+
+    Raises
+    ------
+    BanError
+        When it is no share between 0 and 1.
+    """
+    if not 0 <= value <= 1:
+        raise BanError(
+            f"got enable ratio {value}, expected 0 to 1: the share of listings compared with the bank"
+        )
+    return value
+

@@ -1,0 +1,188 @@
+"""Pairs of offers to learn from: published offer pairs, listings that changed their title, and the sample."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from features.encoders import Encoder
+from features.offer import OfferView, view_of, view_of_listing
+from features.schema import Listing, parse_listing
+from features.scripts import language
+from training.matcher_fit import PairSet, embed
+from training.retitle import relisted
+
+PUBLISHED = ("abt-buy", "walmart-amazon-dirty", "wdc-watches-medium")
+SAMPLE = Path(__file__).parent.parent / "features" / "sample"
+_LAST_PRICE = re.compile(r" (\d+\.\d{1,2})$")
+
+
+def read_published(path: Path, split: str, name: str) -> PairSet:
+    """Read one split of a published set of offer pairs.
+
+    Parameters
+    ----------
+    path
+        CSV with ``split``, ``left``, ``right`` (JSON objects) and ``label``.
+    split
+        ``train``, ``valid`` or ``test``.
+    """
+    offers: dict[str, OfferView] = {}
+    left, right, same = [], [], []
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["split"].partition(".")[0] != split:
+                continue
+            for side in ("left", "right"):
+                if row[side] not in offers:
+                    offers[row[side]] = _published_offer(json.loads(row[side]))
+            left.append(row["left"])
+            right.append(row["right"])
+            same.append(row["label"] == "1")
+    return PairSet(
+        name,
+        tuple(offers[x] for x in left),
+        tuple(offers[x] for x in right),
+        np.array(same, bool),
+        tuple(left),
+    )
+
+
+def _published_offer(fields: Mapping[str, str]) -> OfferView:
+    rest = dict(fields)
+    title = rest.pop("name", "") or rest.pop("title", "")
+    rest.pop("title", None)
+    price = _number(rest.pop("price", ""))
+    if (
+        price is None
+    ):  # in the dirty set a value may stand at the end of the title instead of in its own field
+        found = _LAST_PRICE.search(title)
+        price = _number(found[1]) if found else None
+    brand = rest.pop("brand", "")
+    return view_of(title, [brand, *rest.values()], brand=brand, price=price)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text) or None
+    except ValueError:
+        return None
+
+
+def read_snapshots(path: Path) -> dict[str, list[tuple[str, OfferView]]]:
+    """Read listings seen on several days: id -> (title, offer) of each different title, the oldest first."""
+    seen: dict[str, dict[str, OfferView]] = defaultdict(dict)
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
+        rows = sorted(csv.DictReader(stream), key=lambda row: [int(x) for x in row["update_time"].split("/")])
+        for row in rows:
+            title = row["title"].strip()
+            if title and title not in seen[row["id"]]:
+                seen[row["id"]][title] = view_of(
+                    title, price=_number(row["price"]), currency="CNY", seller=row["店名"]
+                )
+    return {key: list(titles.items()) for key, titles in seen.items()}
+
+
+def hard_pairs(
+    queries: Sequence[int], vectors: np.ndarray, owner: Sequence[str], count: int
+) -> Iterator[tuple[int, int]]:
+    """Yield (query, other) for the ``count`` nearest vectors of another owner."""
+    for query in queries:
+        found = 0
+        for other in np.argsort(-(vectors @ vectors[query])):
+            if owner[other] != owner[query]:
+                yield query, int(other)
+                found += 1
+                if found == count:
+                    break
+
+
+def pair_set(
+    name: str,
+    offers: Sequence[OfferView],
+    owner: Sequence[str],
+    same: Sequence[tuple[int, int]],
+    encoder: Encoder,
+    *,
+    hard: int,
+    seed: int,
+) -> PairSet:
+    """Join pairs of one product with their most tempting wrong partners and a few at random.
+
+    Offers whose titles are equal are taken for one product whatever their owner, and are no wrong partners.
+    """
+    known = embed(encoder, offers)
+    vectors = np.array([known[offer.title] for offer in offers])
+    rng = random.Random(seed)  # noqa: S311  (not a secret: pairs to learn from)
+    wrong = set(hard_pairs(sorted({b for _, b in same}), vectors, owner, hard))
+    wrong |= {(b, rng.randrange(len(offers))) for _, b in same}
+    different = [
+        (a, b) for a, b in sorted(wrong) if owner[a] != owner[b] and offers[a].title != offers[b].title
+    ]
+    pairs = [*same, *different]
+    return PairSet(
+        name,
+        tuple(offers[a] for a, _ in pairs),
+        tuple(offers[b] for _, b in pairs),
+        np.arange(len(pairs)) < len(same),
+        tuple(owner[a] for a, _ in pairs),
+    )
+
+
+def retitled_set(
+    snapshots: Mapping[str, Sequence[tuple[str, OfferView]]], encoder: Encoder, name: str, *, hard: int = 6
+) -> PairSet:
+    """Pair the first and each later title of listings that changed theirs."""
+    offers: list[OfferView] = []
+    owner: list[str] = []
+    same: list[tuple[int, int]] = []
+    for key in sorted(snapshots):
+        first = len(offers)
+        for _, offer in snapshots[key]:
+            if len(offers) > first:
+                same.append((first, len(offers)))
+            offers.append(offer)
+            owner.append(key)
+    return pair_set(name, offers, owner, same, encoder, hard=hard, seed=0)
+
+
+def read_sample(half: str = "dev", folder: Path = SAMPLE) -> list[tuple[str, Listing]]:
+    """Read one half of the sample catalogue: (product, listing)."""
+    truth = {row["id"]: row for row in _lines(folder / "truth.jsonl")}
+    listings = map(parse_listing, _lines(folder / "catalogue.jsonl"))
+    return [(truth[x.id]["product"], x) for x in listings if truth[x.id]["half"] == half]
+
+
+def _lines(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8") as stream:
+        yield from map(json.loads, stream)
+
+
+def sample_set(
+    sample: Sequence[tuple[str, Listing]], encoder: Encoder, *, copies: int = 3, hard: int = 8, seed: int = 0
+) -> PairSet:
+    """Pair the sample's listings with what re-listers make of them, and with the same product's other languages."""
+    rng = random.Random(seed)  # noqa: S311  (not a secret: pairs to learn from)
+    offers: list[OfferView] = []
+    owner: list[str] = []
+    same: list[tuple[int, int]] = []
+    first_of: dict[str, list[int]] = defaultdict(list)
+    for product, listing in sample:
+        original = len(offers)
+        offers.append(view_of_listing(listing))
+        owner.append(product)
+        same += [(other, original) for other in first_of[product][-1:]]
+        first_of[product].append(original)
+        for _ in range(copies):
+            same.append((original, len(offers)))
+            offers.append(view_of_listing(relisted(listing, rng, language(listing.title))))
+            owner.append(product)
+    return pair_set("sample", offers, owner, same, encoder, hard=hard, seed=seed)

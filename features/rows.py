@@ -255,7 +255,9 @@ def _wrong_encoding(path: Path, encoding: str) -> str:
             try:
                 decoder.decode(raw)
             except UnicodeDecodeError as error:
-                fits = [name for name in _GUESSES if _decodes(raw, name)]
+                # A byte-order mark says it outright; single-byte encodings would read anything.
+                marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+                fits = ["utf-16"] if marked else [name for name in _GUESSES if _decodes(raw, name)]
                 hint = (
                     f"the line reads as {' or '.join(fits)}: give encoding='{fits[0]}'"
                     if fits

@@ -86,6 +86,53 @@ class ComparisonAnswer(TypedDict):
 
 
 @_closed
+class NoticeAnswer(TypedDict):
+    """The authority's order or alert behind a ban."""
+
+    regulator: str
+    number: str
+    date: str
+    url: str
+
+
+@_closed
+class WordsAnswer(TypedDict):
+    """Words of the title that the banned item has too: positions in the title as sent."""
+
+    start: int
+    end: int
+    weight: float
+
+
+@_closed
+class PhotoAnswer(TypedDict):
+    """A photo of the listing (its position in ``images``) that is an edit of a photo of the banned item."""
+
+    photo: int
+    banned_photo: int
+    p: Probability
+    verified: bool
+
+
+@_closed
+class MatchAnswer(TypedDict):
+    """A banned item that the listing is taken for, with what speaks for it."""
+
+    ban_id: str
+    tier: str
+    p: Annotated[float, Field(ge=0, le=1, description="P(same product), from words and photos together")]
+    p_text: NotRequired[Probability]
+    bank: NotRequired[str]
+    same_offer: NotRequired[
+        Annotated[bool, Field(description="Same seller and same title as the banned offer")]
+    ]
+    reason: NotRequired[str]
+    notice: NotRequired[NoticeAnswer | None]
+    words: NotRequired[list[WordsAnswer]]
+    photos: NotRequired[list[PhotoAnswer]]
+
+
+@_closed
 class ScoreAnswer(TypedDict):
     """A decision about one listing."""
 
@@ -111,6 +158,7 @@ class ScoreAnswer(TypedDict):
     model_version: str
     policy_version: str
     decided_at: Time
+    matches: NotRequired[Annotated[list[MatchAnswer], Field(description="Only where a banned item matches")]]
 
 
 @_closed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from features.schema import Listing
-from serving.policy import Action, Cause, FiredRule, RiskLevel, State
+from serving.policy import Action, Cause, FiredRule, MatchFact, RiskLevel, State
 from training.scores import Basis, PastResult, Phrase
 
 FLOOR = 0.01
@@ -122,6 +122,7 @@ class Decision:
     policy_version: str
     decided_at: datetime
     previous: Comparison | None = None
+    matches: tuple[MatchFact, ...] = ()
 
     def to_json(self, floor: float = FLOOR) -> dict[str, Any]:
         """Return the decision as plain JSON values.
@@ -134,7 +135,7 @@ class Decision:
         """
         acted = {cause.hazard for rule in self.rules for cause in rule.causes}
         shown = [h for h in self.hazards if h.p >= floor or h.hazard in acted]
-        return {
+        answer = {
             "decision_id": self.decision_id,
             "listing_id": self.listing_id,
             "revision": self.revision,
@@ -149,15 +150,25 @@ class Decision:
             "group": self.group,
             "audience": self.audience,
             "language": self.language,
-            "rules": [_rule(rule) for rule in self.rules],
-            "reasons": [_phrase(phrase) for phrase in self.reasons],
-            "past_results": [_past(result) for result in self.past_results],
+            **reasons_json(self.rules, self.reasons, self.past_results),
             "previous": None if self.previous is None else _comparison(self.previous),
             "fields": dict(self.fields),
             "model_version": self.model_version,
             "policy_version": self.policy_version,
             "decided_at": _time(self.decided_at),
         }
+        return answer | ({"matches": [_match(match) for match in self.matches]} if self.matches else {})
+
+
+def reasons_json(
+    rules: Sequence[FiredRule], reasons: Sequence[Phrase], past_results: Sequence[PastResult]
+) -> dict[str, Any]:
+    """Return why something was decided as plain JSON values: rules, reasons and past results."""
+    return {
+        "rules": [_rule(rule) for rule in rules],
+        "reasons": [_phrase(phrase) for phrase in reasons],
+        "past_results": [_past(result) for result in past_results],
+    }
 
 
 def _time(value: datetime | None) -> str | None:
@@ -217,6 +228,11 @@ def _past(result: PastResult) -> dict[str, Any]:
         "similarity": _number(result.similarity),
         "url": result.url,
     }
+
+
+def _match(match: MatchFact) -> dict[str, Any]:
+    found = {"tier": match.kind, "ban_id": match.ban_id, "p": _number(match.similarity)}
+    return found | dict(match.evidence)
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

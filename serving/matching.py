@@ -91,7 +91,7 @@ class Match:
 
     def fact(self) -> MatchFact:
         """Return what the policy may look at."""
-        return MatchFact(self.tier, self.entry.ban_id, self.p)
+        return MatchFact(self.tier, self.entry.ban_id, self.p, self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Return the evidence without the seller's words: positions in the title say which they are."""
@@ -275,7 +275,7 @@ class MatchFinder:
 
 
 class MatchCheck:
-    """The predictor's door: listing -> facts; keeps the last matches so that the answer can show the evidence."""
+    """The predictor's door: listing -> what the policy may look at, with the evidence."""
 
     def __init__(self, finder: MatchFinder, refresh: Refresh | None = None) -> None:
         self.finder = finder

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Action = Literal["allow", "monitor", "review", "lab_test", "block"]
 State = Literal["live", "held"]
@@ -34,11 +34,15 @@ def risk_rank(level: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MatchFact:
-    """A match of the listing with a banned item: ``kind`` says how sure (``exact``, ``near``)."""
+    """A match of the listing with a banned item: ``kind`` says how sure (``exact``, ``near``).
+
+    ``evidence`` is what speaks for it, JSON values without the seller's words; no rule looks at it.
+    """
 
     kind: str
     ban_id: str
     similarity: float = 1.0
+    evidence: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

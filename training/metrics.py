@@ -97,9 +97,10 @@ def macro_bootstrap(
 
     def macro(rows: np.ndarray) -> float:
         values = [metric(Y[rows, k], S[rows, k]) for k in range(Y.shape[1])]
-        return float(np.nanmean(values))
+        known = [value for value in values if not np.isnan(value)]
+        return float(np.mean(known)) if known else float("nan")
 
     n = len(Y)
     values = np.array([macro(rows) for rows in rng.integers(0, n, (draws, n))])
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return Figure(macro(np.arange(n)), float(low), float(high), n)

@@ -1,0 +1,68 @@
+"""Bundles go to MLflow and come back whole, and what serves never imports MLflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from features.errors import UserError
+from serving.settings import STARTER
+from training.manifest import BundleError, read_manifest
+from training.registry import RegistryError, download, register
+from training.registry_path import resolve
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def versions(tracking):
+    return [register(STARTER, tracking_uri=tracking) for _ in range(2)]
+
+
+def test_the_first_version_is_champion_and_the_next_challenger(versions):
+    assert [version.aliases for version in versions] == [("champion",), ("challenger",)]
+    assert [version.version for version in versions] == ["1", "2"]
+
+
+@pytest.mark.parametrize("address", ["models:/starter@champion", "models:/starter/2"])
+def test_a_registered_bundle_comes_back_whole(versions, tracking, tmp_path, address):
+    folder = download(address, tmp_path, tracking_uri=tracking)
+    assert read_manifest(folder).digest == read_manifest(STARTER).digest
+    assert download(address, tmp_path, tracking_uri=tracking) == folder
+
+
+def test_an_address_is_resolved_without_importing_mlflow_here(versions, tracking, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from training.registry_path import resolve\n"
+        f"print(resolve('models:/starter@champion', Path({str(tmp_path)!r})))\n"
+        "assert 'mlflow' not in sys.modules"
+    )
+    environ = os.environ | {"MLFLOW_TRACKING_URI": tracking}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    read_manifest(type(tmp_path)(done.stdout.strip()))
+
+
+@pytest.mark.parametrize("address", ["models:/starter@nobody", "models:/nothing/1", "models:/starter/99"])
+def test_an_address_that_names_nothing_says_so(versions, tracking, tmp_path, address):
+    with pytest.raises(RegistryError, match=address):
+        download(address, tmp_path, tracking_uri=tracking)
+
+
+def test_an_address_of_another_form_says_what_is_expected(tmp_path, monkeypatch, tracking):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
+    with pytest.raises(UserError, match="models:/name@alias"):
+        resolve("models:/a/b/c", tmp_path)
+
+
+def test_a_broken_bundle_is_not_registered(tmp_path, tracking):
+    with pytest.raises(BundleError):
+        register(tmp_path, tracking_uri=tracking)

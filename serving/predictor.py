@@ -5,7 +5,7 @@ The service and the batch use this same class, so that a listing gets the same d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol, cast
@@ -14,7 +14,7 @@ import numpy as np
 
 from features.certification import Register
 from features.groups import ancestors
-from features.risk import expected_harm, exposure_of, injury_probability, risk_level
+from features.risk import exposure_of, harm_of, injury_probability, risk_level
 from features.schema import Listing
 from features.taxonomy import Taxonomy
 from serving.certificates import KcCheck
@@ -31,6 +31,9 @@ CertificateCheck = Callable[[Listing, str, str], frozenset[str]]
 MatchCheck = Callable[[Listing], tuple[MatchFact, ...]]
 
 _EXPLAINED_HAZARDS = 3
+_FIRST = Listing(
+    id="first", title="Mini c a m e r a 시계 玩具 3+", description="Ages 3 and up", category=["Toys"]
+)
 
 
 class ManifestLike(Protocol):
@@ -99,12 +102,36 @@ class Checks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Risk:
-    """Risk of a block of listings: injury (n, n_hazards), level (n, n_hazards), expected harm (n,)."""
+class Risk:
+    """Risk of a block of listings.
+
+    Attributes
+    ----------
+    injury
+        ndarray of shape (n_listings, n_hazards): probability of injury.
+    level
+        ndarray of str of shape (n_listings, n_hazards).
+    worst
+        Worst level of each listing.
+    harm
+        ndarray of shape (n_listings,): expected harm.
+    """
 
     injury: np.ndarray
     level: np.ndarray
+    worst: tuple[RiskLevel, ...]
     harm: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found of one listing of a block: what the policy saw and said, when, and why."""
+
+    facts: PolicyFacts
+    verdict: Verdict
+    at: datetime
+    reasons: tuple[Phrase, ...]
+    past_results: tuple[PastResult, ...]
 
 
 class Predictor:
@@ -163,13 +190,24 @@ class Predictor:
         """
         if not listings:
             return []
+        scores, risk, judged = self.judge(listings, explain)
+        return [
+            self._decision(row, listing, scores, risk, judged[row], previous[row] if previous else None)
+            for row, listing in enumerate(listings)
+        ]
+
+    def judge(
+        self, listings: Sequence[Listing], explain: Explain = "acted"
+    ) -> tuple[Scores, Risk, list[Judgement]]:
+        """Come to a judgement on each listing of a block, without writing decisions out; as `decide`."""
         scores = self.bundle.score(listings)
         self._check(scores, len(listings))
         risk = self._risk(scores, listings)
-        return [
-            self._decision(row, listing, scores, risk, explain, previous[row] if previous else None)
-            for row, listing in enumerate(listings)
-        ]
+        return (
+            scores,
+            risk,
+            [self._judge(row, one, scores, risk, explain) for row, one in enumerate(listings)],
+        )
 
     def _check(self, scores: Scores, n_listings: int) -> None:
         expected = (n_listings, len(self.taxonomy.codes))
@@ -180,14 +218,29 @@ class Predictor:
             if not np.all((values >= 0) & (values <= 1)):
                 raise ScoringError("got a probability outside 0 to 1 or not a number; check the bundle")
 
-    def _risk(self, scores: Scores, listings: Sequence[Listing]) -> _Risk:
-        taxonomy, audiences = self.taxonomy, scores.audiences
-        injury = injury_probability(scores.p, taxonomy, audiences)
+    def _risk(self, scores: Scores, listings: Sequence[Listing]) -> Risk:
+        taxonomy = self.taxonomy
+        injury = injury_probability(scores.p, taxonomy, scores.audiences)
+        level = risk_level(injury, taxonomy.severities, taxonomy.risk_matrix)
         units = exposure_of([listing.units_sold for listing in listings])
-        return _Risk(
+        return Risk(
             injury=injury,
-            level=risk_level(injury, taxonomy.severities, taxonomy.risk_matrix),
-            harm=expected_harm(scores.p, taxonomy, audiences, units),
+            level=level,
+            worst=tuple(RISK_LEVELS[max(map(risk_rank, row))] for row in level.tolist()),
+            harm=harm_of(injury, taxonomy, units),
+        )
+
+    def _judge(self, row: int, listing: Listing, scores: Scores, risk: Risk, explain: Explain) -> Judgement:
+        facts = self._facts(row, listing, scores, risk)
+        now = self.clock()
+        verdict = evaluate(self.policy, facts, now)
+        wanted = explain == "always" or (explain == "acted" and verdict.action != "allow")
+        return Judgement(
+            facts,
+            verdict,
+            now,
+            self.bundle.explain(listing, _to_explain(verdict, facts.p)) if wanted else (),
+            self.bundle.nearest(listing) if wanted else (),
         )
 
     def _decision(
@@ -195,19 +248,14 @@ class Predictor:
         row: int,
         listing: Listing,
         scores: Scores,
-        risk: _Risk,
-        explain: Explain,
+        risk: Risk,
+        judged: Judgement,
         earlier: Earlier | None,
     ) -> Decision:
-        hazards = self._hazards(row, scores, risk)
-        worst = RISK_LEVELS[max(risk_rank(score.risk_level) for score in hazards)]
-        facts = self._facts(row, listing, scores, hazards, worst, float(risk.harm[row]))
-        now = self.clock()
-        verdict = evaluate(self.policy, facts, now)
-        wanted = explain == "always" or (explain == "acted" and verdict.action != "allow")
+        facts, verdict = judged.facts, judged.verdict
         fields = field_digests(listing)
         return Decision(
-            decision_id=new_decision_id(now),
+            decision_id=new_decision_id(judged.at),
             listing_id=listing.id,
             revision=listing.revision,
             action=verdict.action,
@@ -215,23 +263,23 @@ class Predictor:
             held_until=verdict.held_until,
             on_expiry=verdict.on_expiry,
             p_noncompliant=facts.p_noncompliant,
-            hazards=hazards,
+            hazards=self._hazards(row, scores, risk),
             group=scores.groups[row],
             audience=facts.audience,
             language=facts.language,
-            risk_level=worst,
+            risk_level=facts.risk_level,
             expected_harm=facts.expected_harm,
             rules=verdict.fired,
-            reasons=self.bundle.explain(listing, _to_explain(verdict, hazards)) if wanted else (),
-            past_results=self.bundle.nearest(listing) if wanted else (),
+            reasons=judged.reasons,
+            past_results=judged.past_results,
             fields=fields,
             model_version=self.model_version,
             policy_version=self.policy.version,
-            decided_at=now.astimezone(UTC),
+            decided_at=judged.at.astimezone(UTC),
             previous=None if earlier is None else compare(earlier, fields),
         )
 
-    def _hazards(self, row: int, scores: Scores, risk: _Risk) -> tuple[HazardScore, ...]:
+    def _hazards(self, row: int, scores: Scores, risk: Risk) -> tuple[HazardScore, ...]:
         columns = zip(
             self.taxonomy.codes,
             scores.p[row].tolist(),
@@ -247,24 +295,17 @@ class Predictor:
             for code, p, q, basis, rate, injury, level in columns
         )
 
-    def _facts(
-        self,
-        row: int,
-        listing: Listing,
-        scores: Scores,
-        hazards: tuple[HazardScore, ...],
-        worst: RiskLevel,
-        harm: float,
-    ) -> PolicyFacts:
+    def _facts(self, row: int, listing: Listing, scores: Scores, risk: Risk) -> PolicyFacts:
         history = listing.seller.history if listing.seller else None
         group = scores.groups[row]
+        codes = self.taxonomy.codes
         return PolicyFacts(
-            p={score.hazard: score.p for score in hazards},
+            p=dict(zip(codes, scores.p[row].tolist(), strict=True)),
             p_noncompliant=float(scores.p_noncompliant[row]),
-            risk_level=worst,
-            hazard_risk={score.hazard: score.risk_level for score in hazards},
-            basis={score.hazard: score.basis for score in hazards},
-            expected_harm=harm,
+            risk_level=risk.worst[row],
+            hazard_risk=dict(zip(codes, risk.level[row].tolist(), strict=True)),
+            basis={code: BASES[at] for code, at in zip(codes, scores.basis[row].tolist(), strict=True)},
+            expected_harm=float(risk.harm[row]),
             group_line=self._lines.get(group, (group,) if group else ()),
             audience=scores.audiences[row],
             language=scores.languages[row],
@@ -294,13 +335,16 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
 
     policy = load_policy(settings.policy)
     register = None if settings.register is None else Register.read(settings.register)
-    return Predictor(Bundle.load(settings.bundle or STARTER), policy, clock, Checks(KcCheck(register)))
+    predictor = Predictor(Bundle.load(settings.bundle or STARTER), policy, clock, Checks(KcCheck(register)))
+    # Weights and word lists are read at their first use; that is to be now and not the first listing's wait.
+    predictor.decide([_FIRST], explain="always")
+    return predictor
 
 
-def _to_explain(verdict: Verdict, hazards: tuple[HazardScore, ...]) -> tuple[str, ...]:
+def _to_explain(verdict: Verdict, p: Mapping[str, float]) -> tuple[str, ...]:
     """Return the hazards rules fired on, or the likeliest ones when rules looked at other things."""
     fired = {cause.hazard for rule in verdict.fired for cause in rule.causes if cause.hazard}
-    ranked = sorted(hazards, key=lambda score: -score.p)
+    ranked = sorted(p, key=lambda hazard: -p[hazard])
     if fired:
-        ranked = [score for score in ranked if score.hazard in fired]
-    return tuple(score.hazard for score in ranked[:_EXPLAINED_HAZARDS])
+        ranked = [hazard for hazard in ranked if hazard in fired]
+    return tuple(ranked[:_EXPLAINED_HAZARDS])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +113,7 @@ class Bundle:
                 "Install the encoder package of the bundle, or train it again."
             )
         self.manifest = manifest
+        self._version = f"{manifest.name}+{manifest.digest[:8]}"
         self.model = model
         self.past = past
         self.taxonomy = taxonomy
@@ -129,10 +129,10 @@ class Bundle:
         self._recent: dict[int, tuple[Listing, Reading, np.ndarray]] = {}
         self._explainer = Explainer(self.model.hazard_type, self.model.lab, manifest.hazards)
 
-    @cached_property
+    @property
     def version(self) -> str:
         """Name and the first characters of the digest over all files."""
-        return f"{self.manifest.name}+{self.manifest.digest[:8]}"
+        return self._version
 
     @classmethod
     def load(cls, folder: Path, taxonomy: Taxonomy | None = None, encoder: Encoder | None = None) -> Bundle:

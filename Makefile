@@ -30,7 +30,7 @@ $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything, with torch for the CPU; this takes some minutes ..."
-	$(PIP) -e '.[train,finetune,e5,postgresql,dev]'
+	$(PIP) -e '.[train,finetune,e5,images,matching,laboratory,postgresql,dev]'
 	@touch $@ $(VENV)/.serving
 
 # DETACH=1 leaves the service running and returns; `make stop` ends it.
@@ -47,7 +47,7 @@ check: $(VENV)/.everything
 	$(BIN)/lint-imports
 
 test: $(VENV)/.everything check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 starter: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }

@@ -31,6 +31,9 @@ WORDS = 200
 _GRID = 48
 _TILE = 6
 _FLAT = 3.0
+_FEW = 300
+_SURE = 20
+_ALIKE, _ALIKE_BITS = 0.5, 12
 _WAYS = (
     "plain",
     "turned 90",
@@ -49,12 +52,12 @@ CONTRACT = 1
 class Limits:
     """How many candidates each way of finding brings, and which of them are worth the exact check."""
 
-    by_points: int = 4
-    by_vectors: int = 4
-    by_hashes: int = 2
-    least_votes: int = 3
-    least_cosine: float = 0.35
-    most_bits: int = 14
+    by_points: int = 3
+    by_vectors: int = 3
+    by_hashes: int = 1
+    least_votes: float = 1.5
+    least_cosine: float = 0.5
+    most_bits: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +320,12 @@ def _evidence(query: PhotoFeatures, codes: np.ndarray, raw: bytes, mirror: bool 
     best = np.unravel_index(int(cosines.argmax()), cosines.shape)
     bits = np.bitwise_count(query.hashes[:, :, None] ^ hashes[None, None])
     nearest = np.unravel_index(int(bits.argmin()), bits.shape)
-    agreement = image_points.agree(query.points, bank.points, mirror=mirror)
-    laid = _laid(query, bank, agreement, int(nearest[1]))
+    if mirror is None:  # no shared words: if they agree at all, then by their most distinct points
+        agreement = image_points.agree(query.points.first(_FEW), bank.points.first(_FEW))
+    else:
+        agreement = image_points.agree(query.points, bank.points, mirror=mirror)
+    alike = cosines[best] >= _ALIKE or bits[nearest] <= _ALIKE_BITS
+    laid = _laid(query, bank, agreement, int(nearest[1]) if alike else None)
     return PairEvidence(
         inliers=agreement.inliers,
         spread=agreement.spread,
@@ -344,19 +351,24 @@ class _Laid:
     matrix: np.ndarray
 
 
-def _laid(query: PhotoFeatures, bank: StoredPhoto, agreement: Agreement, way: int) -> _Laid:
+_NOT_LAID = _Laid(0.0, 0.0, 0.0, False, np.zeros((0, 3)))
+
+
+def _laid(query: PhotoFeatures, bank: StoredPhoto, agreement: Agreement, way: int | None) -> _Laid:
     """Lay the query over the bank photo in each plausible way; keep the way that agrees best."""
     ways: list[tuple[np.ndarray, bool]] = []
     if agreement.matrix is not None:
         scale = np.array(query.points.size, float), np.array(bank.points.size, float)
         matrix = agreement.matrix.astype(float) * np.array([*scale[0], 1.0])[None] / scale[1][:, None]
         ways.append((matrix, agreement.mirrored))
-    if agreement.inliers < 20:
-        for turn in {way, 0, 4}:
-            ways.append((_placed(query.box, bank.box, turn), turn >= 4))
-            ways.append((_placed(WHOLE, WHOLE, turn), turn >= 4))
+    if way is not None and agreement.inliers < _SURE:
+        ways += [(_placed(query.box, bank.box, turn), turn >= 4) for turn in {way, 0}]
+        if query.box != bank.box:
+            ways.append((_placed(WHOLE, WHOLE, way), way >= 4))
     found = [_overlay(query.thumb, bank.thumb, matrix, mirrored) for matrix, mirrored in ways]
-    return max(found, key=lambda one: (one.tiles * min(1.0, one.overlap / 0.3), one.correlation))
+    return max(
+        found, key=lambda one: (one.tiles * min(1.0, one.overlap / 0.3), one.correlation), default=_NOT_LAID
+    )
 
 
 def _placed(query: Box, bank: Box, way: int) -> np.ndarray:

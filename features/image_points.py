@@ -17,7 +17,7 @@ import numpy as np
 
 from features import weights
 
-SIDE = 400
+SIDE = 360
 """Photos are brought to this longer side first; places are in its pixels."""
 
 KEPT = 300

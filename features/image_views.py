@@ -76,7 +76,9 @@ def trimmed(pixels: np.ndarray) -> Box:
             break
         if moved == (y0, y1, x0, x1):
             break
-        y0, y1, x0, x1 = moved
+        # Beside a cut lies a line of mixed colours, which would hide the next border.
+        y0, x0 = moved[0] + (moved[0] > y0), moved[2] + (moved[2] > x0)
+        y1, x1 = moved[1] - (moved[1] < y1), moved[3] - (moved[3] < x1)
     if (y0, y1, x0, x1) == (0, size[1], 0, size[0]):
         return WHOLE
     return Box(float(x0 / size[0]), float(y0 / size[1]), float(x1 / size[0]), float(y1 / size[1]))

@@ -19,6 +19,7 @@ _BITS = 28
 _FLIPS = 2
 _CROWDED = 400
 _GEOMETRY = 96
+_LEAST = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +31,8 @@ class Votes:
     slots
         ndarray of shape (n,), int64: places in the index.
     votes
-        ndarray of shape (n,), int64: shared features that agree on one turn and scale.
+        ndarray of shape (n,), float64: shared features that agree on one turn and scale, each counted the less the
+        more photos have it.
     mirrored
         ndarray of shape (n,), bool: they agree with the mirrored query.
     """
@@ -88,16 +90,17 @@ class PointVotes:
         crowd = max(_CROWDED, len(alive) // 20)
         found = [part.find(asked, whose, crowd) for part in self._parts]
         if not found:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        slots, turn, scale, whose = (np.concatenate(column) for column in zip(*found, strict=True))
-        counts = np.bincount(slots, minlength=len(alive)) * alive
-        several = np.flatnonzero(counts >= 2)
+            return np.zeros(0, np.int64), np.zeros(0)
+        slots, turn, scale, whose, weight = (np.concatenate(column) for column in zip(*found, strict=True))
+        counts = np.bincount(slots, weight, minlength=len(alive)) * alive
+        several = np.flatnonzero(counts >= _LEAST)
         top = several[np.argsort(-counts[several], kind="stable")[:_GEOMETRY]]
         among = np.full(len(alive), -1, np.int64)
         among[top] = np.arange(len(top))
         photo = among[slots]
         inside = photo >= 0
-        agreed = _agreement(query, whose[inside], turn[inside], scale[inside], photo[inside], len(top))
+        columns = [column[inside] for column in (whose, turn, scale, photo, weight)]
+        agreed = _agreement(query, *columns, len(top))
         order = np.argsort(-agreed, kind="stable")[:k]
         return top[order], agreed[order]
 
@@ -135,23 +138,33 @@ class _Part:
 
     def find(
         self, asked: np.ndarray, whose: np.ndarray, crowd: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Entries under the words: photo, turn, scale, and which point of the query asked."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Entries under the words: photo, turn, scale, which point of the query asked, and what the entry counts.
+
+        The more entries a word has the less each of them says: corners of letters and boxes are alike in all photos.
+        """
         low = np.searchsorted(self.words, asked, "left")
         lengths = np.searchsorted(self.words, asked, "right") - low
         lengths[lengths > crowd] = 0  # a word of everyone tells nothing
         place = _ranges(low, lengths)
-        return self.slots[place], self.turn[place], self.scale[place], np.repeat(whose, lengths)
+        weight = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths)
+        return self.slots[place], self.turn[place], self.scale[place], np.repeat(whose, lengths), weight
 
 
 def _agreement(
-    query: Points, whose: np.ndarray, turn: np.ndarray, scale: np.ndarray, photo: np.ndarray, n: int
+    query: Points,
+    whose: np.ndarray,
+    turn: np.ndarray,
+    scale: np.ndarray,
+    photo: np.ndarray,
+    weight: np.ndarray,
+    n: int,
 ) -> np.ndarray:
     """Votes of each photo in its best cell of turn and scale; cells overlap by half."""
     own_turn, own_scale = _geometry(query)
     turned = (turn.astype(np.int64) - own_turn[whose]) % 256 // 16
     scaled = np.clip((scale.astype(np.int64) - own_scale[whose] + 128) // 8, 0, 31)
-    flat = np.bincount((photo * 16 + turned) * 33 + scaled, minlength=n * 16 * 33)
+    flat = np.bincount((photo * 16 + turned) * 33 + scaled, weight, minlength=n * 16 * 33)
     table = flat.reshape(n, 16, 33)
     table = table + np.roll(table, -1, axis=1)
     table[:, :, :-1] += table[:, :, 1:]

@@ -90,6 +90,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         described = _Reader(file).load()
         storages = _storages(file, described, _Reader(file).load())
         return {str(name): _view(array, storages) for name, array in described.items()}
+    except WeightsError:
+        raise
     except (
         pickle.UnpicklingError,
         EOFError,

@@ -82,7 +82,13 @@ def test_a_broken_orientation_mark_is_a_note_and_no_more():
 
 @pytest.mark.parametrize(
     ("mode", "kind", "note"),
-    [("CMYK", "JPEG", "cmyk"), ("P", "PNG", None), ("L", "JPEG", None), ("1", "PNG", None), ("LA", "PNG", None)],
+    [
+        ("CMYK", "JPEG", "cmyk"),
+        ("P", "PNG", None),
+        ("L", "JPEG", None),
+        ("1", "PNG", None),
+        ("LA", "PNG", None),
+    ],
 )
 def test_other_modes_become_rgb(mode, kind, note):
     image = drawing().convert("P", palette=Image.Palette.ADAPTIVE) if mode == "P" else drawing(mode=mode)
@@ -155,7 +161,12 @@ def bomb(width: int, height: int, kind: bytes = b"IHDR") -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(kind, head) + chunk(b"IDAT", zlib.compress(b"\0" * 100_000)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(kind, head)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100_000))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("side", [30_000, 200_000, 2_000_000_000])
@@ -282,7 +293,9 @@ def test_a_reference_reads_files_only_below_the_folder_that_was_given(tmp_path):
     assert is_drawing(intake.from_reference("photos.zip!사진/하나.png", folder=photos))
     for name in ("../secret.png", str(tmp_path / "secret.png"), "way_out.png"):
         assert intake.from_reference(name, folder=photos).reason == "not_found"
-    assert intake.from_reference(str(photos / "a.png")).reason == "not_base64"  # without a folder no file is opened
+    assert (
+        intake.from_reference(str(photos / "a.png")).reason == "not_base64"
+    )  # without a folder no file is opened
     assert intake.from_reference("https://example.com/a.png").reason == "fetching_off"
     assert intake.from_reference("file:///etc/passwd", folder=photos).reason == "fetching_off"
     assert intake.from_reference(" ").reason == "empty"

@@ -58,6 +58,7 @@ class Findings:
     """
 
     leaves: dict[int, bytes] = field(default_factory=dict)
+    rows: int = 0
     decisions: int = 0
     erased: Counter[int] = field(default_factory=Counter)
     erasures: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -67,10 +68,19 @@ class Findings:
         """Note a problem."""
         self.problems.append(Problem(kind, where, detail))
 
+    def add(self, other: Findings) -> None:
+        """Take in what the next window says."""
+        self.leaves |= other.leaves
+        self.rows += other.rows
+        self.decisions += other.decisions
+        self.erased += other.erased
+        self.erasures |= other.erasures
+        self.problems += other.problems
+
 
 def check_window(window: Window) -> Findings:
     """Compare every audit row with its content, every decision with its input and photos."""
-    findings = Findings()
+    findings = Findings(rows=len(window.rows))
     digests = {
         row[0]: (kind, digest)
         for kind, rows in window.contents.items()

@@ -19,7 +19,7 @@ from serving.store.turns import turn
 BUSY_TIMEOUT_MS = 5_000
 # Any fixed number: every writer of one PostgreSQL database queues for this lock, so the chain stays one line.
 WRITER_LOCK = 0x6C72_6175_6469_74
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 _WRITES = "listing_risk_writes"
 _SQLITE_PRAGMAS = (
     "journal_mode=WAL",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -39,6 +40,14 @@ _INPUTS = _between(schema.inputs)
 _IMAGES = _between(schema.images)
 
 
+def _next(table: sa.Table) -> sa.Select[int | None]:
+    after = sa.bindparam("after", type_=sa.BigInteger)
+    return sa.select(sa.func.min(table.c.seq)).where(sa.or_(after.is_(None), table.c.seq > after))
+
+
+_NEXT = [_next(table) for table in (_ROWS, schema.inputs, schema.images, *_CONTENT.values())]
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Rows with sequence numbers ``first`` to ``last``, as tuples in the order of the tables' columns.
@@ -68,17 +77,32 @@ class Scan:
         """The store's own name."""
         return self._connection.execute(sa.select(schema.identity.c.store_id)).scalar_one()
 
-    def last_seq(self) -> int:
-        """Largest sequence number in any audited table, chained or not."""
-        tables = (_ROWS, schema.inputs, *_CONTENT.values())
-        found = [self._connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() for table in tables]
-        return max((seq for seq in found if seq is not None), default=0)
+    def share(self) -> str:
+        """Name this view, so that other connections can have the same; empty where that cannot be (SQLite)."""
+        if self._connection.dialect.name == "sqlite":
+            return ""
+        return self._connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
 
-    def first_seq(self) -> int:
-        """Smallest sequence number in any audited table."""
-        tables = (_ROWS, schema.inputs, *_CONTENT.values())
-        found = [self._connection.execute(sa.select(sa.func.min(table.c.seq))).scalar() for table in tables]
-        return min((seq for seq in found if seq is not None), default=1)
+    def spans(self, size: int) -> Iterator[tuple[int, int]]:
+        """Ranges of sequence numbers that cover every row there is, chained or not; empty stretches are jumped."""
+        last: int | None = None
+        while True:
+            found = [self._connection.execute(next_, {"after": last}).scalar() for next_ in _NEXT]
+            ahead = [seq for seq in found if seq is not None]
+            if not ahead:
+                return
+            first, last = min(ahead), min(ahead) + size - 1
+            yield first, last
+
+    def late_erasure(self, seq: int, subject: str) -> int | None:
+        """How many inputs the audited erasure ``seq`` erased; None when there is none or it says another number."""
+        body = sa.select(schema.notes.c.body).join(_ROWS, _ROWS.c.seq == schema.notes.c.seq)
+        said = self._connection.execute(
+            body.where(_ROWS.c.seq == seq, _ROWS.c.kind == "note", _ROWS.c.subject == subject)
+        ).scalar()
+        counted = sa.select(sa.func.count()).where(schema.inputs.c.erased_by == seq)
+        count = self._connection.execute(counted).scalar_one()
+        return count if said is not None and orjson.loads(said).get("count") == count else None
 
     def links(self) -> Iterator[tuple[Link, bytes]]:
         """Every link with the digest that is stored beside it, in order of number."""
@@ -92,18 +116,17 @@ class Scan:
                 as_bytes(digest),
             )
 
-    def windows(self, first: int, last: int) -> Iterator[Window]:
-        """Everything from ``first`` to ``last``, a few thousand rows at a time."""
-        for start in range(first, last + 1, WINDOW):
-            span = {"first": start, "last": min(start + WINDOW - 1, last)}
-            yield Window(
-                start,
-                span["last"],
-                self._all(_AUDIT, span),
-                {kind: self._all(statement, span) for kind, statement in _CONTENTS.items()},
-                self._all(_INPUTS, span),
-                self._all(_IMAGES, span),
-            )
+    def window(self, first: int, last: int) -> Window:
+        """Everything from ``first`` to ``last``."""
+        span = {"first": first, "last": last}
+        return Window(
+            first,
+            last,
+            self._all(_AUDIT, span),
+            {kind: self._all(statement, span) for kind, statement in _CONTENTS.items()},
+            self._all(_INPUTS, span),
+            self._all(_IMAGES, span),
+        )
 
     def _all(self, statement: sa.Select[Any], span: dict[str, int]) -> Sequence[Any]:
         """Fetch by the driver itself: plain tuples, at twice the speed, and every row goes through here."""
@@ -160,13 +183,15 @@ def _lenient(raw: bytes) -> str:
 
 
 @contextmanager
-def scanning(store: Store, lenient: bool = False) -> Iterator[Scan]:
+def scanning(store: Store, lenient: bool = False, shared: str = "") -> Iterator[Scan]:
     """Open one consistent view of the store; writers go on meanwhile.
 
     Parameters
     ----------
     lenient
         Read text that is not UTF-8 instead of failing; several times slower.
+    shared
+        The view of another connection, from `Scan.share`.
 
     Raises
     ------
@@ -174,6 +199,8 @@ def scanning(store: Store, lenient: bool = False) -> Iterator[Scan]:
         When a text is not UTF-8 and ``lenient`` is off.
     """
     with reading(store.engine) as connection:
+        if shared:
+            connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{shared}'")
         raw: Any = connection.connection.driver_connection
         sqlite = store.engine.dialect.name == "sqlite"
         if lenient and sqlite:

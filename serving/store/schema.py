@@ -182,6 +182,19 @@ bans = sa.Table(
     sa.Index("ix_bans_ban_id_seq", "ban_id", "seq"),
 )
 
+# What is on sale now, to be searched when a ban arrives. Not audited: it mirrors the marketplace and changes with it.
+catalogue = sa.Table(
+    "catalogue",
+    metadata,
+    sa.Column("marketplace", _Text, primary_key=True),
+    sa.Column("listing_id", _Text, primary_key=True),
+    _text("payload"),
+    _bytes("mark"),
+    _text("made_by"),
+    _int("updated_at"),
+    sa.Index("ix_catalogue_updated_at", "updated_at"),
+)
+
 policies = sa.Table(
     "policies",
     metadata,

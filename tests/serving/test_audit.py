@@ -352,6 +352,39 @@ def test_verifying_while_others_write_and_erase(store, points, new_record):
     assert verify(store).rows > 10
 
 
+def test_several_processes_find_the_same(store, points, new_record):
+    for _ in range(3):
+        store.record([new_record(n) for n in range(50)])
+    checkpoint(store, points, 1)
+    assert verify(store, points, workers=2) == verify(store, points)
+    assert verify(store, points, workers=2).intact
+    tamper(
+        store,
+        "UPDATE decisions SET action = 'allow' WHERE seq IN (3, 90)",
+        "DELETE FROM audit_rows WHERE seq = 70",
+    )
+    one, two = verify(store, points), verify(store, points, workers=2)
+    assert one == two
+    assert one.n_problems >= 3
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO notes (seq, body, salt) SELECT 9000000000000000, '{}', salt FROM decisions WHERE seq = 1",
+        "INSERT INTO notes (seq, body, salt) SELECT -9000000000000000, '{}', salt FROM decisions WHERE seq = 1",
+        "UPDATE audit_links SET last = 9000000000000000 WHERE number = 6",
+        "UPDATE audit_links SET first = -9000000000000000 WHERE number = 2",
+        "UPDATE inputs SET payload = NULL, reasons = NULL, salt = NULL, erased_by = 9000000000000000 WHERE seq = 1",
+    ],
+)
+def test_forged_numbers_do_not_keep_the_audit_busy_for_ever(store, statement):
+    tamper(store, statement)
+    began = time.monotonic()
+    assert not verify(store).intact
+    assert time.monotonic() - began < 20
+
+
 # --- erasing
 
 

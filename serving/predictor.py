@@ -277,6 +277,7 @@ class Predictor:
             policy_version=self.policy.version,
             decided_at=judged.at.astimezone(UTC),
             previous=None if earlier is None else compare(earlier, fields),
+            matches=facts.matches,
         )
 
     def _hazards(self, row: int, scores: Scores, risk: Risk) -> tuple[HazardScore, ...]:

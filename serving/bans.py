@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import UserError
 from features.schema import Identifier, Listing, Short, parse_listing
@@ -47,6 +47,21 @@ class BanRequest(BaseModel):
     reason: Short = ""
     bank: Identifier = DEFAULT_BANK
     notice: Notice | None = None
+
+
+def request_of(raw: object) -> BanRequest:
+    """Read what is asked to be banned.
+
+    Raises
+    ------
+    BanError
+        Naming every wrong field.
+    """
+    try:
+        return BanRequest.model_validate(raw)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise BanError("; ".join(wrong)) from None
 
 
 class Row(Protocol):
@@ -263,4 +278,3 @@ def enable_ratio(value: float) -> float:
             f"got enable ratio {value}, expected 0 to 1: the share of listings compared with the bank"
         )
     return value
-

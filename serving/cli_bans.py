@@ -1,0 +1,264 @@
+"""Commands that keep bans and the live catalogue. Imports stand inside the commands."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from features.reader import ColumnMap
+    from serving.retroaction import BanOffice
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_store = click.option(
+    "--store",
+    envvar="LISTING_RISK_STORE",
+    default=".listing-risk/store.db",
+    show_default=True,
+    help="Address of the store: a file or postgresql://... [env: LISTING_RISK_STORE]",
+)
+_bundle = click.option("--bundle", type=click.Path(path_type=Path), help="[default: the starter bundle]")
+_policy = click.option("--policy", type=_FILE, help="[default: the policy of the package]")
+_actor = click.option("--actor", default=None, help="Who acts, for the record. [default: the account's name]")
+
+
+def _clear(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn known errors into one line and exit code 2 (the user's) or 3 (an outside system's)."""
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        from features.errors import OutsideError, UserError
+
+        try:
+            function(*args, **kwargs)
+        except (UserError, OutsideError) as error:
+            click.echo(f"error {error}", err=True)
+            raise click.exceptions.Exit(3 if isinstance(error, OutsideError) else 2) from None
+
+    return run
+
+
+@contextmanager
+def _office(store: str, bundle: Path | None = None, policy: Path | None = None) -> Iterator[BanOffice]:
+    from serving.ban_office import open_office
+    from serving.settings import Settings
+
+    if "://" not in store:
+        Path(store).parent.mkdir(parents=True, exist_ok=True)
+    with open_office(store, Settings(bundle=bundle, policy=policy)) as office:
+        yield office
+
+
+def _who(actor: str | None) -> str:
+    return actor or getpass.getuser()
+
+
+def _show(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@click.group("bans")
+def bans() -> None:
+    """Ban items, so that they do not come back under another title, photo or seller."""
+
+
+@bans.command("add")
+@click.argument("listing", type=click.File("rb"), default="-")
+@click.option("--reason", default="", help="Why, in a few words.")
+@click.option("--bank", default="banned", show_default=True, help="Which bank the item goes to.")
+@click.option(
+    "--notice",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Of the authority's notice: regulator, number, date, url.",
+)
+@_store
+@_bundle
+@_policy
+@_actor
+@_clear
+def add(
+    listing: Any,
+    reason: str,
+    bank: str,
+    notice: tuple[str, ...],
+    store: str,
+    bundle: Path | None,
+    policy: Path | None,
+    actor: str | None,
+) -> None:
+    """Ban one item, a JSON listing, and decide about everything in the catalogue that matches it.
+
+    \b
+    Examples:
+      listing-risk bans add item.json --reason "lead 310 mg/kg" --notice number=2026-114
+    """  # noqa: D301  (click reads the backspace itself)
+    from serving.bans import request_of
+    from serving.retroaction import summary
+
+    request = request_of(
+        {
+            "listing": _json(listing),
+            "reason": reason,
+            "bank": bank,
+            "notice": dict(map(_pair, notice)) or None,
+        }
+    )
+    with _office(store, bundle, policy) as office:
+        _show(summary(office.place(request, _who(actor))))
+
+
+@bans.command("list")
+@click.option("--state", type=click.Choice(["active", "quarantined", "lifted"]), default=None)
+@click.option("--bank", default=None)
+@_store
+@_clear
+def list_bans(state: str | None, bank: str | None, store: str) -> None:
+    """List bans, one JSON object a line."""
+    from serving.ban_office import read_book
+
+    for entry in read_book(store).entries.values():
+        if (state is None or entry.state == state) and (bank is None or entry.bank == bank):
+            click.echo(json.dumps(entry.to_json(), ensure_ascii=False))
+
+
+@bans.command("lift")
+@click.argument("ban_id")
+@click.option("--reason", default="", help="Why, in a few words.")
+@_store
+@_bundle
+@_policy
+@_actor
+@_clear
+def lift(
+    ban_id: str, reason: str, store: str, bundle: Path | None, policy: Path | None, actor: str | None
+) -> None:
+    """Lift a ban and decide anew about what it held."""
+    from serving.retroaction import lifting_json
+
+    with _office(store, bundle, policy) as office:
+        _show(lifting_json(office.lift(ban_id, _who(actor), reason)))
+
+
+@bans.command("quarantine")
+@click.argument("ban_id")
+@click.option("--release", is_flag=True, help="Put it back in force.")
+@click.option("--reason", default="", help="Why, in a few words.")
+@_store
+@_actor
+@_clear
+def quarantine(ban_id: str, release: bool, reason: str, store: str, actor: str | None) -> None:
+    """Take a ban that misfires out of force, or put it back."""
+    with _office(store) as office:
+        change = office.desk.release if release else office.desk.quarantine
+        _show(change(ban_id, _who(actor), reason).to_json())
+
+
+@bans.command("bank")
+@click.argument("bank")
+@click.option("--enable-ratio", type=float, required=True, help="Share of listings compared with it, 0 to 1.")
+@_store
+@_actor
+@_clear
+def bank(bank: str, enable_ratio: float, store: str, actor: str | None) -> None:
+    """Say how large a share of the listings is compared with a bank."""
+    with _office(store) as office:
+        office.desk.set_bank(bank, enable_ratio, _who(actor))
+    click.echo(f"{bank}: {enable_ratio:g}")
+
+
+@click.group("catalogue")
+def catalogue() -> None:
+    """Keep the live catalogue, which a new ban is searched in."""
+
+
+@catalogue.command("add")
+@click.argument("source", metavar="INPUT", type=_FILE)
+@click.option("--columns", help="Column map: title=name,price=min_price or a named one such as coupang_kr.")
+@click.option("--marketplace", default=None, help="For rows that give none.")
+@_store
+@_clear
+def catalogue_add(source: Path, columns: str | None, marketplace: str | None, store: str) -> None:
+    """Add listings of a CSV, JSONL or Parquet file, or new versions of them.
+
+    \b
+    Examples:
+      listing-risk catalogue add live.jsonl.gz
+      listing-risk catalogue add coupang.csv --columns coupang_kr --marketplace coupang
+    """  # noqa: D301
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from features.reader import RejectedRow, read_listings
+
+    rejected = added = 0
+
+    def good() -> Iterator[Any]:
+        nonlocal rejected
+        for row in read_listings(source, _columns(columns)):
+            if isinstance(row, RejectedRow):
+                rejected += 1
+            elif marketplace and not row.marketplace:
+                yield row.model_copy(update={"marketplace": marketplace})
+            else:
+                yield row
+
+    console = Console(stderr=True)
+    with _office(store) as office, Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("adding", total=None)
+        for count in office.catalogue.add(good()):
+            added += count
+            bar.advance(task, count)
+        size = office.catalogue.size()
+    click.echo(f"{added:,} added, {rejected:,} rejected; {size:,} live")
+
+
+@catalogue.command("remove")
+@click.argument("listing_ids", nargs=-1, required=True)
+@click.option("--marketplace", default="", help="Where they were on sale.")
+@_store
+@_clear
+def catalogue_remove(listing_ids: tuple[str, ...], marketplace: str, store: str) -> None:
+    """Take listings away that are no longer on sale."""
+    with _office(store) as office:
+        removed = office.catalogue.remove([(marketplace, listing_id) for listing_id in listing_ids])
+        click.echo(f"{removed:,} removed; {office.catalogue.size():,} live")
+
+
+@catalogue.command("size")
+@_store
+@_clear
+def catalogue_size(store: str) -> None:
+    """Say how many listings are live."""
+    from serving.ban_office import catalogue_size as count
+
+    click.echo(f"{count(store):,}")
+
+
+def _columns(text: str | None) -> ColumnMap | None:
+    from features.reader import ColumnMap
+
+    if text is None:
+        return None
+    return ColumnMap.parse(text) if "=" in text else ColumnMap.named(text.removeprefix("@"))
+
+
+def _json(stream: Any) -> Any:
+    try:
+        return json.loads(stream.read())
+    except ValueError as error:
+        raise click.BadParameter(f"got something that is not JSON: {error}; expected one listing") from None
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    name, found, value = entry.partition("=")
+    if not found or not name:
+        raise click.BadParameter(f"got {entry!r}, expected FIELD=VALUE", param_hint="--notice")
+    return name, value

@@ -1,0 +1,201 @@
+"""A ban looks back: what is already on sale and matches is decided anew; lifting gives back what it alone held."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from features.offer import view_of_listing
+from features.schema import Listing, parse_listing
+from serving.ban_desk import BanDesk
+from serving.bans import BanRequest, Entry
+from serving.catalogue import Catalogue, CatalogueSearch
+from serving.decisions import Decision
+from serving.matching import MatchCheck, MatchFinder, PhotoSearch
+from serving.predictor import Explain
+from serving.store import Store
+from serving.store.bans import read_decided_on
+from serving.store.catalogue import Key
+from serving.store.decided import decision_record
+from serving.store.engine import reading
+
+FIRST_LOOK = 200
+LAST_LOOK = 20_000
+_BLOCK = 64
+
+
+class Decider(Protocol):
+    """What decides about listings; its match check must see the same bans."""
+
+    def decide(self, listings: Sequence[Listing], explain: Explain = "acted") -> list[Decision]:
+        """Decide about a block of listings."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retroaction:
+    """What a new ban found on sale.
+
+    Attributes
+    ----------
+    searched
+        Listings in the catalogue.
+    seconds
+        From the ban being on disk to the last decision being on disk.
+    search_seconds
+        The part of it that searched and compared.
+    """
+
+    entry: Entry
+    decisions: tuple[Decision, ...]
+    searched: int
+    seconds: float
+    search_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lifting:
+    """What lifting a ban changed.
+
+    Attributes
+    ----------
+    released
+        Listings that nothing holds any more.
+    kept
+        Listings that something else holds or asks to look at.
+    by_people
+        Listing ids whose decision in force is a person's: left as it is.
+    unknown
+        Listing ids whose text retention has erased, so that nothing can be decided anew.
+    """
+
+    entry: Entry
+    released: tuple[Decision, ...]
+    kept: tuple[Decision, ...]
+    by_people: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+class BanOffice:
+    """Places and lifts bans with all that follows from it.
+
+    Parameters
+    ----------
+    desk, catalogue
+        Of the same store.
+    decider
+        Decides about hits as about any listing, so that policy and reasons are the same.
+    """
+
+    def __init__(self, desk: BanDesk, catalogue: Catalogue, decider: Decider) -> None:
+        self.desk = desk
+        self.catalogue = catalogue
+        self.decider = decider
+
+    @property
+    def store(self) -> Store:
+        """Where bans and decisions are recorded."""
+        return self.desk.store
+
+    def place(self, request: BanRequest, actor: str) -> Retroaction:
+        """Ban an item and decide about everything on sale that matches it.
+
+        Raises
+        ------
+        UserError, StoreError
+            Before the ban is recorded: nothing happened. Afterwards the ban stands, and `look_back` can be repeated.
+        """
+        return self.look_back(self.desk.place(request, actor), actor)
+
+    def look_back(self, entry: Entry, actor: str) -> Retroaction:
+        """Search the catalogue for a ban and record a decision for every hit."""
+        began = time.perf_counter()
+        search = self.catalogue.search()
+        hits = self._hits(entry, search)
+        found = time.perf_counter()
+        decisions = self._decide(list(hits.values()), entry.ban_id, actor)
+        return Retroaction(entry, decisions, len(search), time.perf_counter() - began, found - began)
+
+    def lift(self, ban_id: str, actor: str, reason: str = "") -> Lifting:
+        """Lift a ban and decide anew about what it held."""
+        entry = self.desk.lift(ban_id, actor, reason)
+        with reading(self.store.engine) as connection:
+            stood = read_decided_on(connection, ban_id)
+        machine = [one for one in stood if one.actor == "system"]
+        known = [parse_listing(one.listing) for one in machine if one.listing is not None]
+        decisions = self._decide(known, None, actor)
+        return Lifting(
+            entry,
+            released=tuple(
+                one for one in decisions if one.state == "live" and one.action in ("allow", "monitor")
+            ),
+            kept=tuple(
+                one for one in decisions if one.state != "live" or one.action not in ("allow", "monitor")
+            ),
+            by_people=tuple(one.listing_id for one in stood if one.actor != "system"),
+            unknown=tuple(one.listing_id for one in machine if one.listing is None),
+        )
+
+    def _hits(self, entry: Entry, search: CatalogueSearch) -> dict[Key, Listing]:
+        """Live listings that the matcher takes for the banned item; looks further while the last ones still match."""
+        reader = self.desk.bank.reader
+        read = reader.read([entry.item])[0]
+        query = reader.query(read)
+        compared: dict[Key, float] = {}
+        hits: dict[Key, Listing] = {}
+        k = FIRST_LOOK
+        while True:
+            near = [found for found in search.nearest(query, k) if found.key not in compared]
+            listings = self.catalogue.listings([found.key for found in near])
+            near = [found for found in near if found.key in listings]
+            views = [view_of_listing(listings[found.key]) for found in near]
+            p = reader.matcher.compare([(view, read.view) for view in views], [f.near.cosine for f in near])
+            fresh = dict(zip((found.key for found in near), p.tolist(), strict=True))
+            compared |= fresh
+            hits |= {key: listings[key] for key, value in fresh.items() if value >= reader.matcher.near}
+            if k >= min(LAST_LOOK, len(search)) or 4 * len(hits) < len(compared):
+                return hits
+            k *= 4
+
+    def _decide(self, listings: Sequence[Listing], ban_id: str | None, actor: str) -> tuple[Decision, ...]:
+        made: list[Decision] = []
+        for start in range(0, len(listings), _BLOCK):
+            block = listings[start : start + _BLOCK]
+            decided = [
+                (listing, decision)
+                for listing, decision in zip(block, self.decider.decide(block), strict=True)
+                if ban_id is None or any(match.ban_id == ban_id for match in decision.matches)
+            ]
+            self.store.record(
+                [decision_record(listing, decision, caller=actor) for listing, decision in decided],
+                timeout_s=60,
+            )
+            made.extend(decision for _, decision in decided)
+        return tuple(made)
+
+    def check(self, photos: PhotoSearch | None = None) -> MatchCheck:
+        """Return the look-up that the predictor is to use."""
+        return MatchCheck(MatchFinder(self.desk.bank, photos), self.desk.refresh)
+
+
+def summary(found: Retroaction) -> dict[str, Any]:
+    """Return the ban and what it found, as JSON values."""
+    return {
+        "ban": found.entry.to_json(),
+        "searched": found.searched,
+        "seconds": round(found.seconds, 4),
+        "decisions": [decision.to_json() for decision in found.decisions],
+    }
+
+
+def lifting_json(found: Lifting) -> dict[str, Any]:
+    """Return what lifting changed, as JSON values."""
+    return {
+        "ban": found.entry.to_json(),
+        "released": [decision.to_json() for decision in found.released],
+        "kept": [decision.to_json() for decision in found.kept],
+        "by_people": list(found.by_people),
+        "unknown": list(found.unknown),
+    }

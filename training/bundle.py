@@ -217,7 +217,7 @@ class Bundle:
         if not readings:
             return np.empty((0, len(self.manifest.hazards)))
         logits = [
-            heads.logits(reading.view.text, embedding)
+            heads.logits(reading.type_text, embedding)
             for reading, embedding in zip(readings, embeddings, strict=True)
         ]
         recalled = sigmoid(heads.slope * np.array(logits) + heads.offset)

@@ -32,14 +32,14 @@ class Explainer:
 
     def of(self, listing: Listing, reading: Reading, embedding: np.ndarray) -> Attribution:
         """Return what the words of one listing's title say, ready to be asked hazard by hazard."""
-        text = reading.view.text
+        text = reading.type_text
         heads: TextHeads = self._type.heads
         columns, values = heads.vocabulary.row(text)
         kinds = heads.logits(text, embedding)[len(self._hazards) :]
         return Attribution(
             listing,
             reading,
-            word_shares(text, heads.vocabulary, columns),
+            word_shares(reading.view.text, heads.vocabulary, columns),
             values,
             heads.ngram_weights[columns],
             softmax(kinds) if len(self._type.kind_table) else kinds,
@@ -129,7 +129,8 @@ def word_shares(text: str, vocabulary: NgramVocabulary, columns: np.ndarray) -> 
     Parameters
     ----------
     text, vocabulary, columns
-        The view, the n-grams known, and those of the view (`NgramVocabulary.row`).
+        The view, the n-grams known, and those found (`NgramVocabulary.row`); what is in none of the view's words, such
+        as the token of the product group, belongs to no word.
     """
     places = tuple(match.span() for match in _WORD.finditer(text))
     words = [text[start:end] for start, end in places]

@@ -135,7 +135,7 @@ def fit_type_model(
     settings = HeadSettings(**config.heads.model_dump())
     kinds, names = kinds_of(recalls.labels)
     data = TypeData(
-        [reading.view.text for reading in recalls.readings],
+        [reading.type_text for reading in recalls.readings],
         recalls.embeddings,
         recalls.labels.value,
         recalls.labels.known,

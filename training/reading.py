@@ -37,6 +37,14 @@ class Reading:
     audience: str
     language: str
 
+    @property
+    def type_text(self) -> str:
+        """The view with a token for the product group: the n-gram input of the hazard-type model.
+
+        Groups are named in three languages, so the token says in each what only English recalls taught.
+        """
+        return f"{self.view.text} group:{self.group}" if self.group else self.view.text
+
 
 @lru_cache(maxsize=2048)
 def _token(kind: str, value: str) -> str:

@@ -10,13 +10,17 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import numpy as np
+import orjson
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from features.reader import ColumnMap, Form, ListingReader, ReadError, RejectedRow, read_listings
 from features.schema import Listing
-from serving.decisions import Decision
-from serving.predictor import Predictor
+from serving.crew import Crew, spread
+from serving.decisions import reasons_json
+from serving.predictor import Judgement, Predictor
+from training.scores import BASES, Scores
 
 BLOCK = 512
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -53,24 +57,6 @@ def output_schema(hazards: Sequence[str]) -> pa.Schema:
     )
 
 
-def _row(decision: Decision) -> dict[str, Any]:
-    """Return one output row; empty q where the policy and no laboratory decides."""
-    shown = decision.to_json(floor=0.0)
-    row: dict[str, Any] = {"listing_id": decision.listing_id, "p_noncompliant": decision.p_noncompliant}
-    row |= {f"p_{score.hazard}": score.p for score in decision.hazards}
-    row |= {f"q_{score.hazard}": score.q for score in decision.hazards}
-    basis = {s.hazard: {"basis": s.basis, "base_rate": round(s.base_rate, 6)} for s in decision.hazards}
-    reasons = {name: shown[name] for name in ("rules", "reasons", "past_results")}
-    return row | {
-        "basis": json.dumps(basis, separators=(",", ":")),
-        "risk_level": decision.risk_level,
-        "expected_harm": decision.expected_harm,
-        "action": decision.action,
-        "reasons": json.dumps(reasons, ensure_ascii=False, separators=(",", ":")),
-        "model_version": decision.model_version,
-    }
-
-
 def score_partition(listings: Sequence[Listing], predictor: Predictor) -> pa.RecordBatch:
     """Score some listings; the same function whatever engine hands them out.
 
@@ -79,8 +65,38 @@ def score_partition(listings: Sequence[Listing], predictor: Predictor) -> pa.Rec
     pyarrow.RecordBatch
         One row a listing, in their order, with the columns of `output_schema`.
     """
-    rows = [_row(decision) for decision in predictor.decide(listings, explain="acted")]
-    return pa.RecordBatch.from_pylist(rows, schema=output_schema(predictor.taxonomy.codes))
+    scores, risk, judged = predictor.judge(listings, explain="acted")
+    policy_bans = np.isnan(scores.q)
+    n, n_hazards = scores.p.shape
+    columns = [
+        pa.array(scores.listing_ids, pa.string()),
+        pa.array(scores.p_noncompliant),
+        *(pa.array(scores.p[:, k]) for k in range(n_hazards)),
+        *(pa.array(scores.q[:, k], mask=policy_bans[:, k]) for k in range(n_hazards)),
+        pa.array(_bases(scores, predictor.taxonomy.codes), pa.string()),
+        pa.array(risk.worst, pa.string()),
+        pa.array(risk.harm),
+        pa.array([one.verdict.action for one in judged], pa.string()),
+        pa.array([_why(one) for one in judged], pa.string()),
+        pa.array([predictor.model_version] * n, pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=output_schema(predictor.taxonomy.codes))
+
+
+def _bases(scores: Scores, codes: Sequence[str]) -> list[str]:
+    """Return the basis of each listing's probabilities as JSON; listings of one product group share theirs."""
+    rates = [round(rate, 6) for rate in scores.base_rate.tolist()]
+    kept: dict[bytes, str] = {}
+    for row in scores.basis:
+        if (key := row.tobytes()) not in kept:
+            cells = zip(codes, row.tolist(), rates, strict=True)
+            basis = {code: {"basis": BASES[at], "base_rate": rate} for code, at, rate in cells}
+            kept[key] = orjson.dumps(basis).decode()
+    return [kept[row.tobytes()] for row in scores.basis]
+
+
+def _why(one: Judgement) -> str:
+    return orjson.dumps(reasons_json(one.verdict.fired, one.reasons, one.past_results)).decode()
 
 
 class _Writer(Protocol):
@@ -92,11 +108,11 @@ class _JsonLines:
     """One JSON object a line; empty cells are null."""
 
     def __init__(self, path: Path) -> None:
-        self._stream: IO[str] = path.open("w", encoding="utf-8")
+        self._stream: IO[bytes] = path.open("wb")
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         for row in batch.to_pylist():
-            self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self._stream.write(orjson.dumps(row) + b"\n")
 
     def close(self) -> None:
         self._stream.close()
@@ -145,6 +161,7 @@ def score_file(
     columns: ColumnMap | None = None,
     defaults: Mapping[str, Any] | None = None,
     form: Form | None = None,
+    crew: Crew | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> BatchReport:
     """Score a file of listings.
@@ -159,6 +176,8 @@ def score_file(
         CSV, JSONL or Parquet by its suffix. Rejected rows go to ``<output>.rejects.jsonl``.
     columns, defaults, form
         See `features.reader.read_listings`.
+    crew
+        Processes to help with a long file; the output is the same without them.
     progress
         Called with the number of rows scored since the last call.
 
@@ -181,13 +200,12 @@ def score_file(
 
             writer = _writer(partial, output.suffix, output_schema(predictor.taxonomy.codes))
             try:
-                for block in _blocks(rows, reject):
-                    batch = score_partition(block, predictor)
+                for batch in spread(score_partition, _blocks(rows, reject), predictor, crew):
                     writer.write_batch(batch)
                     for action in batch.column("action").to_pylist():
                         actions[action] = actions.get(action, 0) + 1
-                    scored += len(block)
-                    progress(len(block))
+                    scored += batch.num_rows
+                    progress(batch.num_rows)
             finally:
                 writer.close()
         partial.replace(output)

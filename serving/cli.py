@@ -167,6 +167,11 @@ def score(listing: Any, bundle: str | None, policy: Path | None, all_hazards: bo
     "--default", "defaults", multiple=True, metavar="FIELD=VALUE", help="Value for rows that give none."
 )
 @click.option("--encoding", default=None, help="Encoding of a text file. [default: UTF-8]")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="Processes that score a long file. [default: one a core, four at most]",
+)
 def batch(
     source: Path,
     output: Path,
@@ -175,6 +180,7 @@ def batch(
     columns: str | None,
     defaults: tuple[str, ...],
     encoding: str | None,
+    processes: int | None,
 ) -> None:
     """Score a file of any size in constant memory.
 
@@ -186,6 +192,8 @@ def batch(
       listing-risk batch coupang.csv --output scores.csv --columns coupang_kr
       listing-risk batch mine.csv -o scores.jsonl --columns id=sku,title=name,price=price --default market=KR
     """
+    # Blocks are spread over processes; threads of linear algebra inside each would only fight for the same cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -197,9 +205,13 @@ def batch(
 
     from features.reader import Form
     from serving.batch import check_output, score_file
+    from serving.crew import Crew, usual_processes
+    from serving.predictor import load_predictor
+    from serving.settings import Settings
 
     check_output(output)
-    predictor = _predictor(bundle, policy)
+    settings = Settings(bundle=_bundle_path(bundle), policy=policy)
+    predictor = load_predictor(settings)
     form = None if encoding is None else Form(encoding=encoding)
     console = _console()
     bar = Progress(
@@ -220,6 +232,7 @@ def batch(
             columns=_columns(columns),
             defaults=dict(_pair(entry) for entry in defaults),
             form=form,
+            crew=Crew(processes or usual_processes(), settings),
             progress=lambda n: bar.advance(task, n),
         )
     console.print(

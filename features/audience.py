@@ -131,8 +131,10 @@ def _word_signs(text: str, field: str) -> tuple[list[Sign], list[Sign]]:
     for name in ("under_14", "under_3", "general", "unsure"):
         target = unsure if name == "unsure" else signs
         audience: Audience = "under_14" if name == "unsure" else name
-        target += [Sign(audience, field, m.group(), m.start(), m.end()) for m in finders[name].finditer(text)]
-        text = finders[name].blank(text)
+        found = list(finders[name].finditer(text))
+        if found:
+            target += [Sign(audience, field, m.group(), m.start(), m.end()) for m in found]
+            text = finders[name].blank(text)
     return signs, unsure
 
 

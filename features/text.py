@@ -14,7 +14,8 @@ CHAR_LENGTHS = (3, 4, 5)
 MAX_WORDS = 200
 # Words come again from listing to listing; what a vocabulary knows of so many is kept, long ones apart.
 KEPT_WORDS = 20_000
-KEPT_LENGTH = 40
+KEPT_LENGTH = 64
+KEPT_ROWS = 1_024
 
 
 def word_ngrams(text: str) -> Iterator[str]:
@@ -60,6 +61,9 @@ class NgramVocabulary:
     _kept: dict[str, tuple[int, ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict[str, tuple[int, ...]]
     )
+    _rows: dict[str, tuple[np.ndarray, np.ndarray]] = field(
+        init=False, repr=False, compare=False, default_factory=dict[str, tuple[np.ndarray, np.ndarray]]
+    )
 
     def __post_init__(self) -> None:
         if len(self.idf) != len(self.words) + len(self.chars):
@@ -90,12 +94,32 @@ class NgramVocabulary:
         return cls(words, chars, np.concatenate([word_idf, char_idf]))
 
     def row(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns (int32) and the TF-IDF values (float32) of one text, sublinear in the count."""
+        """Return the columns (int32) and the TF-IDF values (float32) of one text, sublinear in the count.
+
+        Both are read-only. The reasons of a score ask for the same row again, so the latest are kept.
+        """
+        found = self._rows.get(text)
+        if found is None:
+            found = self._row(text)
+            if len(self._rows) >= KEPT_ROWS:
+                self._rows.clear()
+            self._rows[text] = found
+        return found
+
+    def _row(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         index = self._word_index
-        words = [index[term] for term in word_ngrams(text) if term in index]
-        inside = [column for word in text.split()[:MAX_WORDS] for column in self.columns_inside(word)]
-        parts = [self._weighted(columns) for columns in (words, inside)]
-        return np.concatenate([c for c, _ in parts]), np.concatenate([v for _, v in parts])
+        counts = Counter(index[term] for term in word_ngrams(text) if term in index)
+        n_words = len(counts)
+        counts.update(itertools.chain.from_iterable(map(self.columns_inside, text.split()[:MAX_WORDS])))
+        columns = np.fromiter(counts, dtype=np.int32, count=len(counts))
+        tallies = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
+        weights = self.idf[columns] * (1 + np.log(tallies))
+        for part in (weights[:n_words], weights[n_words:]):
+            if len(part):
+                part /= np.sqrt(part @ part)
+        values = weights.astype(np.float32)
+        columns.flags.writeable = values.flags.writeable = False
+        return columns, values
 
     def word_column(self, words: str) -> int | None:
         """Return the column of a word or a pair of words, None where unknown."""
@@ -117,13 +141,3 @@ class NgramVocabulary:
         """Return the columns of a single word and of the character n-grams inside it, each once."""
         column = self._word_index.get(word)
         return tuple(dict.fromkeys((*(() if column is None else (column,)), *self.columns_inside(word))))
-
-    def _weighted(self, columns: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Count columns, and weigh them to length one."""
-        counts = Counter(columns)
-        found = np.fromiter(counts, dtype=np.int32, count=len(counts))
-        if not counts:
-            return found, np.empty(0, np.float32)
-        tallies = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
-        weights = self.idf[found] * (1 + np.log(tallies))
-        return found, (weights / np.sqrt(weights @ weights)).astype(np.float32)

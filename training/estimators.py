@@ -3,8 +3,8 @@
 Goods chosen with certainty count as themselves. For the rest three estimators are offered: Horvitz-Thompson (1952), the
 ratio form of Hájek (1971), and the model-assisted difference estimator (Särndal, Swensson and Wretman 1992, ch. 6),
 which adds what the model predicts for all and corrects it by what the tests show. Variances are those of Hájek for
-fixed-size unequal-probability designs of high entropy, which need no joint probabilities (Matei and Tillé 2005). None of
-them assumes that the model is right. The naive share of fails among the tested stands beside them.
+fixed-size unequal-probability designs of high entropy, which need no joint probabilities (Matei and Tillé 2005). None
+assumes that the model is right. The naive share of fails among the tested stands beside them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.intervals import Interval, gamma_interval, wilson
 
 Method = Literal["naive", "horvitz_thompson", "hajek", "difference"]
 FEW_FAILS = 5
-# Degrees of freedom per effective fail, chosen by simulation over designs and rates (tests/training/test_estimators.py).
+# Degrees of freedom per effective fail, chosen by simulation over designs and rates.
 _FREEDOM_PER_FAIL = 4.0
 
 
@@ -29,7 +29,7 @@ class EstimateError(UserError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tested:
+class Sample:
     """The goods that were tested.
 
     Attributes
@@ -106,14 +106,14 @@ class Estimate:
     level: float = 0.95
 
 
-def tested(
+def sampled(
     failed: np.ndarray,
     propensity: np.ndarray,
     stratum: np.ndarray | None = None,
     members: np.ndarray | None = None,
     predicted: np.ndarray | None = None,
-) -> Tested:
-    """Check and collect the tested goods; see `Tested`.
+) -> Sample:
+    """Check and collect the tested goods; see `Sample`.
 
     Raises
     ------
@@ -126,18 +126,24 @@ def tested(
     m = None if predicted is None else np.asarray(predicted, dtype=np.float64)
     lengths = {len(part) for part in (y, p, strata, inside, y if m is None else m)}
     if len(lengths) != 1:
-        raise EstimateError(f"Got {sorted(lengths)} results, propensities, strata and so on; expected one each.")
+        raise EstimateError(
+            f"Got {sorted(lengths)} results, propensities, strata and so on; expected one each."
+        )
     if not np.all(np.isin(y, (0.0, 1.0))):
         raise EstimateError("Got results other than 0 and 1; expected 1 for a fail and 0 for a pass.")
     if not np.all((p > 0) & (p <= 1)):
-        raise EstimateError("Got propensities outside (0, 1]; goods without a logged propensity allow no estimate.")
+        raise EstimateError(
+            "Got propensities outside (0, 1]; goods without a logged propensity allow no estimate."
+        )
     if not np.all((inside >= 0) & (inside <= 1)) or (m is not None and not np.all((m >= 0) & (m <= 1))):
-        raise EstimateError("Got memberships or predictions outside 0 to 1; expected shares and probabilities.")
-    return Tested(y, p, strata, inside, m)
+        raise EstimateError(
+            "Got memberships or predictions outside 0 to 1; expected shares and probabilities."
+        )
+    return Sample(y, p, strata, inside, m)
 
 
-def naive(sample: Tested, level: float = 0.95) -> Estimate:
-    """Share of fails among the tested, as if they had been picked blindly: shown for comparison, not to be published."""
+def naive(sample: Sample, level: float = 0.95) -> Estimate:
+    """Share of fails among the tested, as if picked blindly: shown for comparison, not to be published."""
     inside = sample.members > 0
     n, k = int(inside.sum()), int(sample.failed[inside].sum())
     rate = k / n if n else float("nan")
@@ -146,17 +152,17 @@ def naive(sample: Tested, level: float = 0.95) -> Estimate:
     return Estimate("naive", rate, low, high, n, k, certain, n, n, False, level)
 
 
-def horvitz_thompson(sample: Tested, population: Population, level: float = 0.95) -> Estimate:
+def horvitz_thompson(sample: Sample, population: Population, level: float = 0.95) -> Estimate:
     """Horvitz-Thompson estimate: every fail counts for the goods it stands for. Exactly unbiased."""
     return _estimate("horvitz_thompson", sample, population, level, _ht)
 
 
-def hajek(sample: Tested, population: Population, level: float = 0.95) -> Estimate:
+def hajek(sample: Sample, population: Population, level: float = 0.95) -> Estimate:
     """Hájek's ratio estimate: as Horvitz-Thompson, divided by the goods the tests stand for; steadier."""
     return _estimate("hajek", sample, population, level, _ratio)
 
 
-def difference(sample: Tested, population: Population, level: float = 0.95) -> Estimate:
+def difference(sample: Sample, population: Population, level: float = 0.95) -> Estimate:
     """Model-assisted difference estimate: mean prediction plus the weighted mean of (result - prediction).
 
     Raises
@@ -165,7 +171,9 @@ def difference(sample: Tested, population: Population, level: float = 0.95) -> E
         Without predictions of the tested or their total over the population.
     """
     if sample.predicted is None or population.predicted_total is None:
-        raise EstimateError("Got no predictions; expected one a tested item and their sum over the population.")
+        raise EstimateError(
+            "Got no predictions; expected one a tested item and their sum over the population."
+        )
     return _estimate("difference", sample, population, level, _assisted)
 
 
@@ -225,7 +233,7 @@ def _fixed_size_variance(weighted: np.ndarray, p: np.ndarray) -> float:
 
 def _estimate(
     method: Method,
-    sample: Tested,
+    sample: Sample,
     population: Population,
     level: float,
     estimator: Callable[[_Random], tuple[float, float]],
@@ -272,12 +280,10 @@ def _sum(values: np.ndarray, rows: np.ndarray) -> float:
     return float(values[rows].sum())
 
 
-def _random_part(sample: Tested, rows: np.ndarray, size: float, predicted: float | None) -> _Random:
+def _random_part(sample: Sample, rows: np.ndarray, size: float, predicted: float | None) -> _Random:
     p = sample.propensity[rows]
     m = None if sample.predicted is None else sample.predicted[rows]
-    return _Random(
-        sample.failed[rows], p, sample.members[rows] / p, sample.stratum[rows], m, size, predicted
-    )
+    return _Random(sample.failed[rows], p, sample.members[rows] / p, sample.stratum[rows], m, size, predicted)
 
 
 def _interval(rate: float, variance: float, part: _Random, level: float) -> tuple[Interval, float, bool]:

@@ -3,7 +3,7 @@
 Wilson's interval (Wilson 1927, JASA 22, 209-212) with the number of tests replaced by the effective number, as
 recommended for complex samples by Franco, Little, Louis and Slud 2019 (J. Surv. Stat. Methodol. 7, 334-364), and with
 a t quantile, since the effective number is itself estimated from few fails. With few fails it is joined with the gamma
-interval for weighted counts of Fay and Feuer 1997 (Stat. Med. 16, 791-801), which errs on the wide side.
+interval for weighted counts of Fay and Feuer 1997 (Stat. Med. 16, 791-801), so that it errs on the wide side.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import beta, chi2, norm, t
+from scipy.stats import beta, gamma, norm, t
 
 
 class Interval(NamedTuple):
@@ -74,6 +74,6 @@ def gamma_interval(rate: float, variance: float, one_more: float, level: float =
     tail = (1 - level) / 2
     low = 0.0
     if rate > 0 and variance > 0:
-        low = variance / (2 * rate) * float(chi2.ppf(tail, 2 * rate * rate / variance))
+        low = float(gamma.ppf(tail, rate * rate / variance, scale=variance / rate))
     v, y = variance + one_more**2, rate + one_more
-    return _clipped(low, v / (2 * y) * float(chi2.ppf(1 - tail, 2 * y * y / v)))
+    return _clipped(low, float(gamma.ppf(1 - tail, y * y / v, scale=v / y)))

@@ -62,12 +62,16 @@ def inclusion_probabilities(scores: np.ndarray, size: int, floor: float) -> np.n
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1 or not np.all(np.isfinite(scores)) or np.any(scores < 0):
-        raise DesignError("Got scores that are not finite numbers of 0 or more; expected one such number a unit.")
+        raise DesignError(
+            "Got scores that are not finite numbers of 0 or more; expected one such number a unit."
+        )
     n = len(scores)
     if not 1 <= size <= n:
         raise DesignError(f"Got a sample of {size} from {n} units; expected 1 to {n}.")
     if not 0 < floor <= 1:
-        raise DesignError(f"Got floor {floor}; expected above 0 and at most 1: a unit that cannot be drawn is lost.")
+        raise DesignError(
+            f"Got floor {floor}; expected above 0 and at most 1: a unit that cannot be drawn is lost."
+        )
     least = floor * size / n
     if size == n or least >= 1:
         return np.ones(n)
@@ -82,6 +86,8 @@ def _fit(scores: np.ndarray, size: int, least: float) -> np.ndarray:
     def at(log_c: float) -> np.ndarray:
         return np.clip(np.exp(log_c) * scores, least, 1.0)
 
+    # A score below a billionth of the highest makes no difference to where the floor ends.
+    scores = np.where(scores < 1e-9, 0.0, scores)
     positive = scores[scores > 0]
     low, high = np.log(least / positive.max()) - 1, -np.log(positive.min()) + 1
     if at(high).sum() < size:

@@ -14,13 +14,14 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from serving.store.errors import DamagedTextError, NotDurableError, SchemaError, StoreUnavailableError
-from serving.store.turns import turn
+from serving.store.turns import Turns
 
 BUSY_TIMEOUT_MS = 5_000
 # Any fixed number: every writer of one PostgreSQL database queues for this lock, so the chain stays one line.
 WRITER_LOCK = 0x6C72_6175_6469_74
 HEAD_REVISION = "0002"
 _WRITES = "listing_risk_writes"
+_TURNS = "listing_risk_turns"
 _SQLITE_PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -93,7 +94,9 @@ def open_engine(url: str) -> Engine:
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return engine
+        turns = Turns(str(parsed.database))
+        event.listen(engine, "engine_disposed", lambda _: turns.close())
+        return engine.execution_options(**{_TURNS: turns})
     engine = sa.create_engine(
         parsed,
         connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 5},
@@ -113,7 +116,8 @@ def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads the head and then writes can fail or, worse, read a head that is old by
     # the time it writes; taking the write lock first keeps the chain one line across processes.
     immediate = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE" if immediate else "BEGIN").close()
 
 
 def _begin_postgresql(connection: Connection) -> None:
@@ -128,7 +132,7 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, exc.DBAPIError):
         # sqlite3 reports a damaged file as plain DatabaseError.
         return error.connection_invalidated or type(error.orig) is sqlite3.DatabaseError
-    return isinstance(error, OSError | sqlite3.OperationalError)
+    return isinstance(error, OSError | sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
@@ -146,8 +150,8 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a write transaction that holds the writers' lock until it ends."""
-    sqlite = engine.dialect.name == "sqlite"
-    courtesy = turn(str(engine.url.database), BUSY_TIMEOUT_MS / 1000) if sqlite else nullcontext()
+    turns: Turns | None = engine.get_execution_options().get(_TURNS)
+    courtesy = turns.turn(BUSY_TIMEOUT_MS / 1000) if turns else nullcontext()
     try:
         with (
             courtesy,
@@ -155,7 +159,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             connection.begin(),
         ):
             yield connection
-    except (exc.SQLAlchemyError, OSError) as error:
+    except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         if is_outage(error):
             raise unavailable(error) from None
         raise
@@ -168,7 +172,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
-    except (exc.SQLAlchemyError, OSError) as error:
+    except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         if is_outage(error):
             raise unavailable(error) from None
         raise

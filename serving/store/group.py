@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from serving.store import schema
 from serving.store.chain import PAYLOAD, START, Head, Link, leaf, merkle_root, salted
+from serving.store.driver import fetch_earlier, fetch_head, insert_rows
 from serving.store.errors import ConflictError
-from serving.store.insert import insert_rows
 from serving.store.prepare import Prepared
 from serving.store.records import Row
 
@@ -46,16 +44,9 @@ class _Earlier:
     salt: bytes | None
 
 
-_HEAD = (
-    sa.select(schema.audit_links.c.number, schema.audit_links.c.last, schema.audit_links.c.digest)
-    .order_by(schema.audit_links.c.number.desc())
-    .limit(1)
-)
-
-
 def read_head(connection: Connection) -> Head:
     """Where the chain ends; inside a write transaction nobody else can move it."""
-    found = connection.execute(_HEAD).one_or_none()
+    found = fetch_head(connection)
     return Head(found[0], found[1], bytes(found[2])) if found else START
 
 
@@ -66,39 +57,6 @@ def _keys(units: Iterable[Sequence[Prepared]]) -> list[Key]:
         for item in unit
         if item.kind == "decision" and item.row["idempotency_key"] is not None
     ]
-
-
-def find_keys(keys: Sequence[Key]) -> sa.Select[str, str | None, int, str, bytes, bytes | None]:
-    """Look for earlier decisions under these keys; also finds keys of one caller under another of the callers.
-
-    Written as two lists and not as a list of pairs, for which SQLite reads the whole table.
-    """
-    table, inputs = schema.decisions, schema.inputs
-    return (
-        sa.select(
-            table.c.caller,
-            table.c.idempotency_key,
-            table.c.seq,
-            table.c.id,
-            table.c.payload_digest,
-            inputs.c.salt,
-        )
-        .join(inputs, inputs.c.seq == table.c.seq)
-        .where(
-            table.c.idempotency_key.is_not(None),  # the index holds only these
-            table.c.caller.in_(sorted({caller for caller, _ in keys})),
-            table.c.idempotency_key.in_(sorted({key for _, key in keys})),
-        )
-    )
-
-
-def _find(connection: Connection, keys: list[Key]) -> dict[Key, _Earlier]:
-    found: dict[Key, _Earlier] = {}
-    for start in range(0, len(keys), 400):  # SQLite builds without a raised limit take 999 parameters
-        rows = connection.execute(find_keys(keys[start : start + 400]))
-        for caller, key, seq, identifier, digest, salt in rows:
-            found[caller, str(key)] = _Earlier(seq, identifier, digest, salt)
-    return found
 
 
 def _same_body(item: Prepared, earlier: _Earlier) -> bool:
@@ -203,4 +161,8 @@ def _audit_row(item: Prepared, now: int) -> Row:
 def begin_group(connection: Connection, units: Sequence[Sequence[Prepared]], now: int) -> Group:
     """Start a group inside a write transaction: read the head and what the idempotency keys stand for."""
     keys = _keys(units)
-    return Group(read_head(connection), now, _find(connection, keys) if keys else {})
+    earlier = {
+        (caller, key): _Earlier(seq, identifier, digest, salt)
+        for caller, key, seq, identifier, digest, salt in (fetch_earlier(connection, keys) if keys else ())
+    }
+    return Group(read_head(connection), now, earlier)

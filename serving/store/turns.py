@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,35 +19,65 @@ from contextlib import contextmanager
 _LOOK_EVERY_S = 0.0005
 
 
-@contextmanager
-def turn(database: str, timeout_s: float) -> Iterator[None]:
-    """Wait for a turn, at most ``timeout_s``, then go on either way."""
-    end = time.monotonic() + timeout_s
-    handles: list[int] = []
-    try:
-        waiting = _take(f"{database}-queue", end, handles)
-        if waiting and _take(f"{database}-writer", end, handles):
-            fcntl.flock(handles[0], fcntl.LOCK_UN)
-        yield
-    finally:
-        for handle in handles:
-            os.close(handle)
+class Turns:
+    """The turns of one process at one file; its own threads take them one after the other.
 
+    Parameters
+    ----------
+    database
+        Path of the SQLite file. The lock files lie beside it.
+    """
 
-def _take(path: str, end: float, handles: list[int]) -> bool:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return False
-    handles.append(handle)
-    while True:
+    def __init__(self, database: str) -> None:
+        self._paths = (f"{database}-queue", f"{database}-writer")
+        self._handles: dict[str, int] = {}
+        self._own = threading.RLock()
+
+    @contextmanager
+    def turn(self, timeout_s: float) -> Iterator[None]:
+        """Wait for a turn, at most ``timeout_s``, then go on either way."""
+        end = time.monotonic() + timeout_s
+        queue, writer = self._paths
+        held = self._own.acquire(timeout=timeout_s)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(_LOOK_EVERY_S)
+            if held and self._take(queue, end):
+                taken = self._take(writer, end)
+                self._leave(queue)
+            else:
+                taken = False
+            try:
+                yield
+            finally:
+                if taken:
+                    self._leave(writer)
+        finally:
+            if held:
+                self._own.release()
+
+    def close(self) -> None:
+        """Give the files back."""
+        while self._handles:
+            os.close(self._handles.popitem()[1])
+
+    def _take(self, path: str, end: float) -> bool:
+        try:
+            if path not in self._handles:
+                self._handles[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return False
-        else:
-            return True
+        while True:
+            try:
+                fcntl.flock(self._handles[path], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    return False
+                time.sleep(_LOOK_EVERY_S)
+            except OSError:
+                return False
+            else:
+                return True
+
+    def _leave(self, path: str) -> None:
+        handle = self._handles.get(path)
+        if handle is not None:
+            fcntl.flock(handle, fcntl.LOCK_UN)

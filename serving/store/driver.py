@@ -1,9 +1,12 @@
-"""Insert a group's rows by the driver itself: on PostgreSQL in one round trip, on both at half the processor time."""
+"""What every commit does, said to the driver itself: a quarter of the processor time that statements built anew take.
+
+Values go as parameters; the texts are fixed or compiled once from the schema.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -16,37 +19,72 @@ from serving.store import schema
 from serving.store.prepare import QUEUE_DOUBLING_US
 from serving.store.records import Row
 
+_EARLIER = (
+    "SELECT d.caller, d.idempotency_key, d.seq, d.id, d.payload_digest, i.salt "
+    "FROM decisions d JOIN inputs i ON i.seq = d.seq"
+)
+HEAD = "SELECT number, last, digest FROM audit_links ORDER BY number DESC LIMIT 1"
+# Pair by pair: for a list of pairs SQLite reads the whole table.
+EARLIER_SQLITE = f"{_EARLIER} WHERE d.caller = ? AND d.idempotency_key = ?"
+EARLIER_POSTGRESQL = (
+    f"{_EARLIER} JOIN unnest(%s::text[], %s::text[]) AS k(caller, key) "
+    "ON d.caller = k.caller AND d.idempotency_key = k.key WHERE d.idempotency_key IS NOT NULL"
+)
+
+
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[Any]:
+    """Give a cursor of the driver, in the transaction that is open; its errors come out as SQLAlchemy's."""
+    dialect = connection.dialect
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except dialect.loaded_dbapi.Error as error:
+        lost = dialect.is_disconnect(error, connection.connection.driver_connection, None)  # type: ignore[arg-type]
+        raise _wrapped(error, dialect, lost) from None
+    finally:
+        cursor.close()
+
+
+def fetch_head(connection: Connection) -> tuple[int, int, bytes] | None:
+    """Number, last row and digest of the last link."""
+    with _cursor(connection) as cursor:
+        cursor.execute(HEAD)
+        return cursor.fetchone()
+
+
+def fetch_earlier(connection: Connection, keys: Sequence[tuple[str, str]]) -> list[tuple[Any, ...]]:
+    """Decisions recorded under these callers and keys: caller, key, seq, id, payload digest, salt."""
+    with _cursor(connection) as cursor:
+        if connection.dialect.name == "sqlite":
+            return [row for key in keys for row in cursor.execute(EARLIER_SQLITE, key).fetchall()]
+        cursor.execute(EARLIER_POSTGRESQL, [[caller for caller, _ in keys], [key for _, key in keys]])
+        return cursor.fetchall()
+
 
 def insert_rows(connection: Connection, rows: Mapping[str, Sequence[Row]]) -> None:
-    """Insert rows by table, in the transaction that is open on the connection.
+    """Insert rows by table; on PostgreSQL in one round trip.
 
     Raises
     ------
     sqlalchemy.exc.DBAPIError
         As if SQLAlchemy had executed it.
     """
-    dialect = connection.dialect
     driver: Any = connection.connection.driver_connection
-    cursor = connection.connection.cursor()
-    try:
-        # A pipeline sends everything before it waits for the first answer.
-        with driver.pipeline() if dialect.name == "postgresql" else nullcontext():
-            for table, found in rows.items():
-                statement, order = _statement(dialect.name, table)
-                if order is None:
-                    cursor.executemany(statement, found)
-                else:
-                    cursor.executemany(statement, [[row[name] for name in order] for row in found])
-    except dialect.loaded_dbapi.Error as error:
-        lost = dialect.is_disconnect(error, driver, None)
-        raise _wrapped(error, dialect, lost) from None
-    finally:
-        cursor.close()
+    name = connection.dialect.name
+    # A pipeline sends everything before it waits for the first answer.
+    with _cursor(connection) as cursor, driver.pipeline() if name == "postgresql" else nullcontext():
+        for table, found in rows.items():
+            statement, order = _statement(name, table)
+            if order is None:
+                cursor.executemany(statement, found)
+            else:
+                cursor.executemany(statement, [[row[column] for column in order] for row in found])
 
 
 def _wrapped(error: Any, dialect: Dialect, lost: bool) -> BaseException:
     return exc.DBAPIError.instance(
-        "INSERT",
+        "a statement of the store",
         None,  # parameters hold listing text
         error,
         dialect.loaded_dbapi.Error,  # type: ignore[arg-type]

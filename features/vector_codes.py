@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-_TOP = 0.4
-"""Numbers of a unit vector beyond it are cut; with 256 numbers the usual size is 0.06."""
+_TOP = 6.4
+"""Numbers of a unit vector beyond so many times their usual size, 1 / sqrt(dim), are cut."""
 
-_STEP = np.float32(_TOP / 127)
 _DIRECT = 4_096
 _SIEVE = 512
 _GROWTH = 1.5
@@ -15,7 +14,8 @@ _GROWTH = 1.5
 
 def encode(vectors: np.ndarray) -> np.ndarray:
     """Give int8 codes of unit vectors of shape (n, dim)."""
-    return np.clip(np.round(vectors / _STEP), -127, 127).astype(np.int8)
+    step = np.float32(min(1.0, _TOP / max(1, vectors.shape[1]) ** 0.5) / 127)
+    return np.clip(np.round(vectors / step), -127, 127).astype(np.int8)
 
 
 def decode(codes: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ class VectorCodes:
     Parameters
     ----------
     dim
-        Length of a vector, a multiple of 64.
+        Length of a vector.
 
     Notes
     -----
@@ -39,12 +39,12 @@ class VectorCodes:
     """
 
     def __init__(self, dim: int) -> None:
-        if dim < 64 or dim % 64:
-            raise ValueError(f"got dim={dim}; expected a multiple of 64")
+        if dim < 1:
+            raise ValueError(f"got dim={dim}; expected a positive integer")
         self.dim = dim
         self._n = 0
         self._codes = np.zeros((0, dim), np.int8)
-        self._signs = np.zeros((0, dim // 64), np.uint64)
+        self._signs = np.zeros((0, -(-dim // 64)), np.uint64)
         self._slots = np.zeros(0, np.int32)
 
     def __len__(self) -> int:
@@ -101,7 +101,7 @@ class VectorCodes:
         found = []
         for signs in _signs(queries):
             distance = np.zeros(self._n, np.uint16)
-            for column in range(self.dim // 64):
+            for column in range(self._signs.shape[1]):
                 distance += np.bitwise_count(self._signs[: self._n, column] ^ signs[column])
             distance[~living] = self.dim + 1
             limit = int(np.searchsorted(np.cumsum(np.bincount(distance, minlength=self.dim + 2)), wanted))
@@ -117,5 +117,6 @@ class VectorCodes:
 
 
 def _signs(rows: np.ndarray) -> np.ndarray:
-    """Signs of rows, 64 to a number, shape (n, dim // 64)."""
-    return np.packbits(rows > 0, axis=1).view(np.uint64)
+    """Signs of rows, 64 to a number, shape (n, ceil(dim / 64))."""
+    packed = np.packbits(rows > 0, axis=1)
+    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)

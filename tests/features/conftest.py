@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,14 +11,9 @@ import pytest
 @pytest.fixture(scope="session")
 def pictures() -> ModuleType:
     """The module that draws pictures like listing photos."""
-    name = "product_pictures"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "files" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    from benchmarks.relisting import drawn
+
+    return drawn
 
 
 @pytest.fixture(scope="session")

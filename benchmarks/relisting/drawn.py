@@ -40,6 +40,25 @@ def picture(number: int, size: tuple[int, int] = (360, 320)) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(image) * shade + grain, 0, 255).astype(np.uint8))
 
 
+def branded(number: int, size: tuple[int, int] = (360, 320)) -> Image.Image:
+    """Draw product ``number`` of a shop that prints one and the same band and badge on five products each."""
+    image = picture(number, size)
+    rng = np.random.default_rng(1_000_000 + number // 5)
+    draw = ImageDraw.Draw(image)
+    fill = tuple(int(v) for v in rng.integers(0, 200, 3))
+    height = round(size[1] * rng.uniform(0.12, 0.25))
+    top = 0 if rng.random() < 0.5 else size[1] - height
+    letters = "".join(rng.choice(list("ABCDEFGHKLMNPRSTUVXYZ23456789"), 14))
+    draw.rectangle((0, top, size[0], top + height), fill=fill)
+    draw.text(
+        (size[0] * 0.05, top + height * 0.25), letters, (255, 255, 255), ImageFont.load_default(height * 0.45)
+    )
+    x, y = size[0] * rng.uniform(0.75, 0.9), size[1] * rng.uniform(0.4, 0.6)
+    draw.ellipse((x - 28, y - 28, x + 28, y + 28), fill=tuple(int(v) for v in rng.integers(0, 255, 3)))
+    draw.text((x - 22, y - 8), letters[:4], (255, 255, 255), ImageFont.load_default(15))
+    return image
+
+
 def as_photo(image: Image.Image, quality: int = 90) -> Photo:
     """Give a picture as it comes out of the intake."""
     held = io.BytesIO()

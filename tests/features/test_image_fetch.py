@@ -124,7 +124,9 @@ def test_off_without_hosts(server):
 
 def test_an_allowed_host_is_asked_under_its_name(server):
     assert fetcher(server).fetch(address(server, "photo")) == BODY
-    assert fetcher(server).fetch(address(server, "relative")) .__class__ is Unusable  # the second hop is local too
+    assert (
+        fetcher(server).fetch(address(server, "relative")).__class__ is Unusable
+    )  # the second hop is local too
     assert server.asked[0] == ("/photo", f"{LOCAL}:{server.server_port}")
 
 
@@ -135,7 +137,8 @@ def test_a_local_address_is_refused_without_the_allowance_for_tests(server):
 
 
 @pytest.mark.parametrize(
-    "path", ["to-loopback", "to-name", "to-metadata", "to-private", "to-six", "to-mapped", "to-number", "around"]
+    "path",
+    ["to-loopback", "to-name", "to-metadata", "to-private", "to-six", "to-mapped", "to-number", "around"],
 )
 def test_no_redirect_leads_inside(server, path):
     """All these hosts are on the list, so that only the check of the address stands in the way."""
@@ -151,7 +154,9 @@ def test_a_redirect_to_another_kind_of_address_is_refused(server):
 
 def test_one_private_answer_among_public_ones_is_enough(server, monkeypatch):
     """The resolver is the one part replaced: no name of ours has such answers."""
-    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 80)) for ip in ("93.184.216.34", "192.168.0.7")]
+    answers = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 80)) for ip in ("93.184.216.34", "192.168.0.7")
+    ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
     assert Fetcher(["img.example.com"]).fetch("http://img.example.com/a.jpg").reason == "address_refused"
 
@@ -170,7 +175,9 @@ def test_the_connection_goes_to_the_checked_address_and_not_to_the_name_again(se
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     port = server.server_port
-    found = Fetcher([f"rebind.example.com:{port}"], first_hop=[LOCAL]).fetch(f"http://rebind.example.com:{port}/photo")
+    found = Fetcher([f"rebind.example.com:{port}"], first_hop=[LOCAL]).fetch(
+        f"http://rebind.example.com:{port}/photo"
+    )
     assert found == BODY
     assert asked == ["rebind.example.com"]
     assert server.asked == [("/photo", f"rebind.example.com:{port}")]

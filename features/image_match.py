@@ -18,9 +18,8 @@ import numpy as np
 
 from features import image_features, image_points, point_votes
 from features.errors import UserError
-from features.image_features import VIEWS, PhotoFeatures, StoredPhoto
-from features.image_points import Agreement
-from features.image_views import WHOLE, Box
+from features.image_features import VIEWS, PhotoFeatures
+from features.image_overlay import lay
 from features.similarity import Entry, Near, SimilarityIndex
 from features.vector_codes import decode, encode
 
@@ -28,11 +27,7 @@ Tier = Literal["exact", "near", "none"]
 WORDS = 200
 """Local features of a photo that are looked up by word; the check itself uses all."""
 
-_GRID = 48
-_TILE = 6
-_FLAT = 3.0
 _FEW = 300
-_SURE = 20
 _ALIKE, _ALIKE_BITS = 0.5, 12
 _WAYS = (
     "plain",
@@ -179,7 +174,7 @@ class PhotoMatcher:
         index
             Of bank photos, filled with `photo_entry`.
         k
-            At most so many.
+            At most so many; with 1 the search ends at the first exact match.
         passing_over
             Keys that are no candidates, such as the listing's own photos.
 
@@ -198,6 +193,8 @@ class PhotoMatcher:
             evidence = _evidence(query, codes, raw, mirror)
             probability = self.probability(evidence)
             found.append(PhotoMatch(key, probability, self.tier(probability), evidence))
+            if k == 1 and probability >= self.exact:
+                break
         return sorted(found, key=lambda one: -one.probability)[:k]
 
     def shortlist(
@@ -325,7 +322,7 @@ def _evidence(query: PhotoFeatures, codes: np.ndarray, raw: bytes, mirror: bool 
     else:
         agreement = image_points.agree(query.points, bank.points, mirror=mirror)
     alike = cosines[best] >= _ALIKE or bits[nearest] <= _ALIKE_BITS
-    laid = _laid(query, bank, agreement, int(nearest[1]) if alike else None)
+    laid = lay(query, bank, agreement, int(nearest[1]) if alike else None)
     return PairEvidence(
         inliers=agreement.inliers,
         spread=agreement.spread,
@@ -340,99 +337,6 @@ def _evidence(query: PhotoFeatures, codes: np.ndarray, raw: bytes, mirror: bool 
         mirrored=laid.mirrored,
         matrix=tuple(float(one) for one in laid.matrix.ravel()),
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Laid:
-    tiles: float
-    overlap: float
-    correlation: float
-    mirrored: bool
-    matrix: np.ndarray
-
-
-_NOT_LAID = _Laid(0.0, 0.0, 0.0, False, np.zeros((0, 3)))
-
-
-def _laid(query: PhotoFeatures, bank: StoredPhoto, agreement: Agreement, way: int | None) -> _Laid:
-    """Lay the query over the bank photo in each plausible way; keep the way that agrees best."""
-    ways: list[tuple[np.ndarray, bool]] = []
-    if agreement.matrix is not None:
-        scale = np.array(query.points.size, float), np.array(bank.points.size, float)
-        matrix = agreement.matrix.astype(float) * np.array([*scale[0], 1.0])[None] / scale[1][:, None]
-        ways.append((matrix, agreement.mirrored))
-    if way is not None and agreement.inliers < _SURE:
-        ways += [(_placed(query.box, bank.box, turn), turn >= 4) for turn in {way, 0}]
-        if query.box != bank.box:
-            ways.append((_placed(WHOLE, WHOLE, way), way >= 4))
-    found = [_overlay(query.thumb, bank.thumb, matrix, mirrored) for matrix, mirrored in ways]
-    return max(
-        found, key=lambda one: (one.tiles * min(1.0, one.overlap / 0.3), one.correlation), default=_NOT_LAID
-    )
-
-
-def _placed(query: Box, bank: Box, way: int) -> np.ndarray:
-    """Map of one box onto another after turning; a mirrored way is for the mirrored query."""
-    if way >= 4:
-        query = Box(1 - query.right, query.top, 1 - query.left, query.bottom)
-    into = np.array(
-        [[1 / (query.right - query.left), 0, 0], [0, 1 / (query.bottom - query.top), 0], [0, 0, 1]]
-    )
-    into = into @ np.array([[1, 0, -query.left], [0, 1, -query.top], [0, 0, 1]])
-    turned = np.eye(3)
-    for _ in range(way % 4):  # as numpy.rot90 turns: what was right is on top
-        turned = np.array([[0, 1, 0], [-1, 0, 1], [0, 0, 1]]) @ turned
-    out = np.array([[bank.right - bank.left, 0, bank.left], [0, bank.bottom - bank.top, bank.top], [0, 0, 1]])
-    return (out @ turned @ into)[:2]
-
-
-def _overlay(query: np.ndarray, bank: np.ndarray, matrix: np.ndarray, mirrored: bool) -> _Laid:
-    cv2 = image_points.opencv()
-    if mirrored:
-        query = query[:, ::-1]
-    full = matrix.copy()  # shares to places on the grids: the query's has THUMB sides, the bank's _GRID
-    full[:, :2] *= _GRID / image_features.THUMB
-    full[:, 2] *= _GRID
-    full[:, 2] += full[:, :2] @ np.array([0.5, 0.5]) - 0.5
-    shrunk = cv2.resize(bank, (_GRID, _GRID), interpolation=cv2.INTER_AREA).astype(np.float32)
-    query = np.ascontiguousarray(query)
-    shape = (_GRID, _GRID)
-    moved = cv2.warpAffine(query, full, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    ones = np.full_like(query, 255)
-    inside = cv2.warpAffine(ones, full, shape, flags=cv2.INTER_NEAREST, borderValue=0) > 0
-    overlap = float(inside.mean())
-    if overlap < 0.04:
-        return _Laid(0.0, overlap, 0.0, mirrored, matrix)
-    a, b = moved.astype(np.float32), shrunk
-    correlation = _correlation(a[inside], b[inside])
-    return _Laid(_tiles(a, b, inside), overlap, correlation, mirrored, matrix)
-
-
-def _tiles(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> float:
-    """Share of the tiles with something in them that look alike; half of a tile must be covered to count."""
-    cut = [_cut(one) for one in (a, b, inside.astype(np.float32))]
-    cover = cut[2].mean(1)
-    weight = cut[2] / np.maximum(cut[2].sum(1, keepdims=True), 1e-6)
-    za, zb = (one - (one * weight).sum(1, keepdims=True) for one in cut[:2])
-    va, vb = ((one**2 * weight).sum(1) for one in (za, zb))
-    something = (vb > _FLAT**2) & (
-        cover > 0.5
-    )  # the bank photo's: what was put on its empty ground says nothing
-    if something.sum() < 3:
-        return 0.0
-    correlation = (za * zb * weight).sum(1) / np.sqrt(np.maximum(va, 1.0) * np.maximum(vb, 1.0))
-    return float(np.clip((correlation[something] - 0.3) / 0.5, 0, 1).mean())
-
-
-def _cut(grid: np.ndarray) -> np.ndarray:
-    n = _GRID // _TILE
-    return grid.reshape(n, _TILE, n, _TILE).transpose(0, 2, 1, 3).reshape(n * n, _TILE * _TILE)
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    za, zb = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((za**2).sum() * (zb**2).sum()))
-    return float((za * zb).sum() / size) if size > 1e-3 else 0.0
 
 
 def best_of(matches: Sequence[Sequence[PhotoMatch]]) -> tuple[int, PhotoMatch] | None:

@@ -41,8 +41,8 @@ class Heads(_Part):
     strength: float = Field(default=1.0, gt=0)
     kind_strength: float = Field(default=30.0, gt=0)
     min_documents: int = Field(default=2, ge=1)
-    half_life_years: float = Field(default=8.0, gt=0)
-    kind_smoothing: float = Field(default=3.0, ge=0)
+    half_life_years: float = Field(default=6.0, gt=0)
+    kind_smoothing: float = Field(default=0.5, ge=0)
 
 
 class Lab(_Part):

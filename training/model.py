@@ -36,8 +36,8 @@ class HeadSettings:
     strength: float = 1.0
     kind_strength: float = 30.0
     min_documents: int = 2
-    half_life_years: float = 8.0
-    kind_smoothing: float = 3.0
+    half_life_years: float = 6.0
+    kind_smoothing: float = 0.5
 
 
 def design_matrix(vocabulary: NgramVocabulary, texts: Sequence[str], embeddings: np.ndarray) -> csr_matrix:

@@ -178,16 +178,7 @@ class Bundle:
     def score(self, listings: Sequence[Listing]) -> Scores:
         """Score a block of listings; each row depends on its own listing alone."""
         readings, embeddings = self.read(listings)
-        rows = np.array([self._groups.get(reading.group, -1) for reading in readings], dtype=np.intp)
-        rate = self.model.group_rate[rows].astype(np.float64)
-        q = self._given_failure(readings, embeddings, rows)
-        p = rate[:, None] * q
-        basis = np.tile(np.where(self._trust >= 0.5, _RECALL, _PRIOR).astype(np.int8), (len(readings), 1))
-        if self.model.lab is not None:
-            self._add_lab(self.model.lab, readings, embeddings, rows, p, basis)
-        q[:, self._policy], p[:, self._policy], basis[:, self._policy] = np.nan, 0.0, _POLICY
-        # Whatever fails for one hazard is non-compliant: the whole is never less than a part.
-        p_noncompliant = np.maximum(rate, p.max(axis=1, initial=0.0))
+        q, p, basis, p_noncompliant = self.laboratory(readings, embeddings)
         if "covert_camera" in self.manifest.hazards:
             p[:, self.manifest.hazards.index("covert_camera")] = [
                 self._covert_probability(listing, reading)
@@ -204,6 +195,29 @@ class Bundle:
             audiences=tuple(reading.audience for reading in readings),
             languages=tuple(reading.language for reading in readings),
         )
+
+    def laboratory(
+        self, readings: Sequence[Reading], embeddings: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Score what laboratories find.
+
+        Returns
+        -------
+        q, p, basis
+            As in `Scores`; policy hazards are NaN, 0 and ``policy``.
+        p_noncompliant
+            ndarray of shape (n_listings,).
+        """
+        rows = np.array([self._groups.get(reading.group, -1) for reading in readings], dtype=np.intp)
+        rate = self.model.group_rate[rows].astype(np.float64)
+        q = self._given_failure(readings, embeddings, rows)
+        p = rate[:, None] * q
+        basis = np.tile(np.where(self._trust >= 0.5, _RECALL, _PRIOR).astype(np.int8), (len(readings), 1))
+        if self.model.lab is not None:
+            self._add_lab(self.model.lab, readings, embeddings, rows, p, basis)
+        q[:, self._policy], p[:, self._policy], basis[:, self._policy] = np.nan, 0.0, _POLICY
+        # Whatever fails for one hazard is non-compliant: the whole is never less than a part.
+        return q, p, basis, np.maximum(rate, p.max(axis=1, initial=0.0))
 
     def _given_failure(
         self, readings: Sequence[Reading], embeddings: np.ndarray, rows: np.ndarray

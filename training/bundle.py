@@ -24,8 +24,10 @@ from training.scores import BASES, PastResult, Phrase, Scores
 
 ARRAYS = "model.safetensors"
 _POLICY, _PRIOR, _RECALL, _LAB = (BASES.index(name) for name in ("policy", "prior", "recall", "lab"))
-# Up to this many past positives the group prior alone rules; from twice as many on, recalls outweigh it.
+# Below this many past positives the level of a hazard comes more from the group prior than from recalls.
 PRIOR_STRENGTH = 15.0
+# From so many past positives on, what recalls say of one product against another counts in full.
+HEARD_FROM = 5.0
 # So many laboratory results of a group weigh as much as the factored score does.
 LAB_STRENGTH = 50.0
 # Readings kept for the reasons that follow a score.
@@ -122,8 +124,10 @@ class Bundle:
         self._covert = CovertCameraDetector()
         self._groups = {code: i for i, code in enumerate(taxonomy.groups)}
         self._policy = np.flatnonzero(~taxonomy.laboratory_mask)
-        beyond = np.maximum(model.hazard_type.positives - PRIOR_STRENGTH, 0.0)
-        self._trust = beyond / (beyond + PRIOR_STRENGTH)
+        positives = model.hazard_type.positives
+        self._trust = positives / (positives + PRIOR_STRENGTH)
+        self._heard = np.minimum(positives / HEARD_FROM, 1.0)
+        self._prior = logit(model.group_prior.astype(np.float64))
         self._base_rate = np.array([manifest.base_rate[code] for code in manifest.hazards])
         # By identity; the listing is kept beside, so its id cannot pass to another object meanwhile.
         self._recent: dict[int, tuple[Listing, Reading, np.ndarray]] = {}
@@ -224,6 +228,9 @@ class Bundle:
     ) -> np.ndarray:
         """Return P(h | non-compliant), shape (n_listings, n_hazards).
 
+        A hazard with few recalls keeps the order that they give, but takes its level from the group prior: log-odds of
+        the prior, plus how far the product stands out among all recalls.
+
         Products of matrices are taken listing by listing, since they round by the number of rows; what works number
         by number is done for the block.
         """
@@ -234,8 +241,9 @@ class Bundle:
             heads.logits(reading.type_text, embedding)
             for reading, embedding in zip(readings, embeddings, strict=True)
         ]
-        recalled = sigmoid(heads.slope * np.array(logits) + heads.offset)
-        return self._trust * recalled + (1 - self._trust) * self.model.group_prior[rows]
+        recalled = heads.slope * np.array(logits) + heads.offset
+        level = self._prior[rows] + self._heard * (recalled - self._prior[-1])
+        return sigmoid(self._trust * recalled + (1 - self._trust) * level)
 
     def _add_lab(
         self,

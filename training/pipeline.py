@@ -96,8 +96,8 @@ def group_priors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return P(h | non-compliant, group) and P(non-compliant | group), the last row for no group.
 
-    The first is the group's test prior from the taxonomy; where the taxonomy has none, the mix of recalls in the
-    group, drawn toward the mix of all recalls.
+    The first is the group's test prior from the taxonomy; for hazards that it does not name, the share of recalls in
+    the group, drawn toward their share of all recalls.
     """
     codes = tuple(taxonomy.groups)
     Y = recalls.labels.value * recalls.labels.known
@@ -106,13 +106,10 @@ def group_priors(
     prior[-1] = overall
     found = np.array([reading.group for reading in recalls.readings])
     for i, code in enumerate(codes):
-        stated = _stated_prior(taxonomy, code)
-        if stated:
-            for hazard, weight in stated.items():
-                prior[i, taxonomy.index(hazard)] = weight
-        else:
-            rows = found == code
-            prior[i] = (Y[rows].sum(axis=0) + smoothing * overall) / (rows.sum() + smoothing)
+        rows = found == code
+        prior[i] = (Y[rows].sum(axis=0) + smoothing * overall) / (rows.sum() + smoothing)
+        for hazard, weight in _stated_prior(taxonomy, code).items():
+            prior[i, taxonomy.index(hazard)] = weight
     rate = np.array([*(rates[code].rate for code in codes), rates[""].rate], dtype=np.float32)
     return prior, rate
 

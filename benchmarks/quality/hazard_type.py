@@ -191,7 +191,7 @@ def _average(data: Path) -> np.ndarray:
 
 
 def _ours(data: Path) -> np.ndarray:
-    listings = [{"id": recall.number, "title": recall.name} for recall in read_recalls(data)[1]]
+    listings = [{"id": recall.number, "title": recall.name[:1000]} for recall in read_recalls(data)[1]]
     scores = train_and_batch(HERE / "hazard_type.yaml", data, CUT, listings)
     none = [
         np.prod([1 - np.asarray(scores[f"q_{code}"]) for code in codes], axis=0) for codes in OURS_OF.values()

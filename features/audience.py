@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
 from features.age_claims import AgeClaim, age_claims, may_claim
 from features.group_file import ProductGroup
 from features.lexicon import TermFinder
 from features.normalize import normalize
 from features.schema import Listing
 from features.taxonomy_file import Audience
+from features.yaml_text import read_yaml
 
 _THREE, _SIX, _FOURTEEN = 36, 6 * 12 + 11, 14 * 12
 _ATTRIBUTE = re.compile(
@@ -91,7 +90,7 @@ class _Words:
 @lru_cache(maxsize=1)
 def _words() -> _Words:
     path = Path(__file__).resolve().parent / "audience_words.yaml"
-    return _Words(yaml.safe_load(path.read_text("utf-8")))
+    return _Words(read_yaml(path.read_text("utf-8")))
 
 
 def of_months(low: float, high: float | None) -> Audience:

@@ -14,11 +14,10 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
 from features.covert_weights import THINGS, CovertWeights
 from features.normalize import Normalized, normalize
 from features.schema import Listing
+from features.yaml_text import read_yaml
 
 _CONCEALING = frozenset({"concealment", "explicit", "tiny", "unlit", "unnoticed"})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u3131-\u3163\u1100-\u11ff\uff21-\uff5a]")
@@ -77,7 +76,7 @@ class CovertCameraDetector:
     @cached_property
     def _weights(self) -> CovertWeights:
         source = self.path or resources.files("features").joinpath("covert_camera.yaml")
-        return CovertWeights(yaml.safe_load(source.read_text(encoding="utf-8")))
+        return CovertWeights(read_yaml(source.read_text(encoding="utf-8")))
 
     @property
     def version(self) -> int:

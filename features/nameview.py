@@ -15,11 +15,10 @@ from functools import cache
 from importlib import resources
 from typing import Protocol
 
-import yaml
-
 from features.lexicon import TermFinder
 from features.normalize import Normalized, normalize
 from features.schema import Listing
+from features.yaml_text import read_yaml
 
 MAX_LENGTH = 300
 
@@ -173,7 +172,7 @@ def _spaces(match: re.Match[str]) -> str:
 @cache
 def _selling() -> TermFinder:
     text = resources.files("features").joinpath("selling_words.yaml").read_text(encoding="utf-8")
-    lists: dict[str, list[str]] = yaml.safe_load(text)
+    lists: dict[str, list[str]] = read_yaml(text)
     return TermFinder((word for words in lists.values() for word in words), short_hangul_alone=True)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.errors import OutsideError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ALONE = 4
 """Blocks scored before any process is started: a short file is done sooner than a bundle is loaded."""
+
+HELD = 16
+"""Blocks read but not yet given back, at most: those that wait for another process."""
 
 _AHEAD = 2
 _MOST = 4
@@ -38,7 +41,7 @@ def usual_processes() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """How many processes to score with, and the settings from which each loads its own predictor."""
+    """How many processes to score with, this one among them, and from what settings another loads its predictor."""
 
     processes: int
     settings: Settings
@@ -59,7 +62,7 @@ def spread(
     blocks
         Read one by one, not far ahead of what was scored.
     predictor
-        Scores the first `ALONE` blocks, and all of them without a crew.
+        Scores the first `ALONE` blocks, then its share; all of them without a crew.
 
     Raises
     ------
@@ -74,16 +77,13 @@ def spread(
         return
     # Spawned and not forked: a fork copies locks in whatever state threads hold them.
     pool = ProcessPoolExecutor(
-        crew.processes, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(crew.settings,)
+        crew.processes - 1,
+        multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(crew.settings,),
     )
-    waiting: deque[Future[_Result]] = deque([pool.submit(_work, score, first)])
     try:
-        for block in left:
-            waiting.append(pool.submit(_work, score, block))
-            if len(waiting) > _AHEAD * crew.processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _shared(score, chain([first], left), predictor, pool, crew.processes - 1)
     except BrokenProcessPool:
         raise OutsideError(
             "A scoring process ended before its work was done, often for want of memory. "
@@ -91,6 +91,28 @@ def spread(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _shared(
+    score: Callable[[_Block, Predictor], _Result],
+    blocks: Iterable[_Block],
+    predictor: Predictor,
+    pool: ProcessPoolExecutor,
+    helpers: int,
+) -> Iterator[_Result]:
+    """Give blocks to the pool while it has little to do, score the others here, and yield results in order."""
+    waiting: deque[Future[_Result]] = deque()
+    for block in blocks:
+        if sum(not result.done() for result in waiting) < _AHEAD * helpers:
+            waiting.append(pool.submit(_work, score, block))
+        else:
+            here: Future[_Result] = Future()
+            here.set_result(score(block, predictor))
+            waiting.append(here)
+        while waiting and (waiting[0].done() or len(waiting) > HELD):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _begin(settings: Settings) -> None:

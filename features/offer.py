@@ -155,9 +155,12 @@ class OfferView:
 
     @cached_property
     def grams(self) -> frozenset[str]:
-        """Runs of three characters of the title."""
+        """Runs of three characters of the title, and of two where it is written without spaces."""
         padded = f" {self.title} "
-        return frozenset(padded[at : at + 3] for at in range(len(padded) - 2))
+        found = {padded[at : at + 3] for at in range(len(padded) - 2)}
+        if self.spaceless:
+            found |= {padded[at : at + 2] for at in range(len(padded) - 1)}
+        return frozenset(found)
 
     @cached_property
     def spaceless(self) -> bool:
@@ -241,7 +244,7 @@ class TokenWeights:
         """Count in how many offers each bucket occurs."""
         counts = np.zeros(1 << IDF_BITS, np.int64)
         for offer in offers:
-            counts[[bucket(token) for token in offer.all_set]] += 1
+            counts[[bucket(token) for token in offer.all_set | offer.grams]] += 1
         return cls(np.log((1.0 + len(offers)) / (1.0 + counts)).astype(np.float32) + np.float32(0.1))
 
     def of(self, token: str) -> float:

@@ -138,21 +138,29 @@ class OfferIndex:
 
     def nearest(self, query: Query, k: int) -> list[Near]:
         """Return the union of the ``k`` nearest by meaning and the ``k`` nearest by words, nearest meaning first."""
-        n = len(self)
+        return self.nearest_many([query], k)[0]
+
+    def nearest_many(self, queries: Sequence[Query], k: int) -> list[list[Near]]:
+        """Return what `nearest` returns, for many queries in one pass over the prints."""
+        n, m = len(self), len(queries)
         if n == 0 or k < 1:
-            return []
-        both = np.zeros((self.dim + SKETCH, 2), np.float32)
-        both[: self.dim, 0] = query.meaning / _MEANING
-        both[self.dim :, 1] = query.words
-        scores = np.empty((n, 2), np.float32)
+            return [[] for _ in queries]
+        both = np.zeros((self.dim + SKETCH, 2 * m), np.float32)
+        for column, query in enumerate(queries):
+            both[: self.dim, column] = query.meaning / _MEANING
+            both[self.dim :, m + column] = query.words
+        scores = np.empty((n, 2 * m), np.float32)
         block = np.empty((min(_BLOCK, n), self._rows.shape[1]), np.float32)
         for start in range(0, n, _BLOCK):
             end = min(start + _BLOCK, n)
             np.copyto(block[: end - start], self._rows[start:end])
             np.dot(block[: end - start], both, out=scores[start:end])
-        chosen = {int(at) for side in (0, 1) for at in _top(scores[:, side], k)}
-        ranked = sorted(chosen, key=lambda at: -scores[at, 0])
-        return [Near(self._keys[at], float(scores[at, 0]), float(scores[at, 1])) for at in ranked]
+        return [self._chosen(scores[:, column], scores[:, m + column], k) for column in range(m)]
+
+    def _chosen(self, meaning: np.ndarray, words: np.ndarray, k: int) -> list[Near]:
+        chosen = {int(at) for side in (meaning, words) for at in _top(side, k)}
+        ranked = sorted(chosen, key=lambda at: -meaning[at])
+        return [Near(self._keys[at], float(meaning[at]), float(words[at])) for at in ranked]
 
     def vector(self, key: str) -> np.ndarray:
         """Return the embedding kept for a key, to about 1 %, shape (dim,), float32."""

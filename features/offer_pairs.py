@@ -18,6 +18,7 @@ PAIR_FEATURES = (
     "title_in_text_less",
     "title_in_text_more",
     "grams",
+    "telling_grams",
     "token_set",
     "token_sort",
     "partial",
@@ -53,6 +54,11 @@ class WeightCache:
         """Sum of the weights."""
         return sum(map(self.of, tokens))
 
+    def squares(self, tokens: frozenset[str]) -> float:
+        """Sum of the squared weights."""
+        of = self.of
+        return sum(weight * weight for weight in map(of, tokens))
+
     def top(self, tokens: Iterable[str]) -> float:
         """Return the largest weight, 0 for no words."""
         return max(map(self.of, tokens), default=0.0)
@@ -85,6 +91,7 @@ def pair_features(a: OfferView, b: OfferView, cosine: float, weights: WeightCach
     return [
         cosine,
         *_words(a, b, weights),
+        *_grams(a, b, weights),
         *_spelling(a, b),
         *_rarest(a, b, weights),
         *_codes(a, b),
@@ -116,10 +123,17 @@ def _words(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
     ]
 
 
-def _spelling(a: OfferView, b: OfferView) -> list[float]:
-    shared = len(a.grams & b.grams)
+def _grams(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
+    shared = a.grams & b.grams
+    length = math.sqrt(weights.squares(a.grams) * weights.squares(b.grams))
     return [
-        _share(2 * shared, len(a.grams) + len(b.grams)),
+        _share(2 * len(shared), len(a.grams) + len(b.grams)),
+        _share(weights.squares(shared), length),
+    ]
+
+
+def _spelling(a: OfferView, b: OfferView) -> list[float]:
+    return [
         fuzz.token_set_ratio(a.title, b.title) / 100,
         fuzz.token_sort_ratio(a.title, b.title) / 100,
         fuzz.partial_ratio(a.title, b.title) / 100,

@@ -99,8 +99,9 @@ class PointVotes:
         among[top] = np.arange(len(top))
         photo = among[slots]
         inside = photo >= 0
-        columns = [column[inside] for column in (whose, turn, scale, photo, weight)]
-        agreed = _agreement(query, *columns, len(top))
+        agreed = _agreement(
+            query, whose[inside], turn[inside], scale[inside], photo[inside], weight[inside], len(top)
+        )
         order = np.argsort(-agreed, kind="stable")[:k]
         return top[order], agreed[order]
 

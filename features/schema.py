@@ -17,7 +17,8 @@ LIST_MAX = 500
 
 # No control characters: identifiers end up in file names, logs and databases.
 Identifier = Annotated[
-    str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")
+    str,
+    StringConstraints(min_length=1, max_length=256, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$"),
 ]
 Short = Annotated[str, StringConstraints(max_length=TITLE_MAX)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_MAX)]

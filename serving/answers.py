@@ -244,6 +244,52 @@ class ModelAnswer(TypedDict):
 
 
 @_closed
+class BanAnswer(TypedDict):
+    """A banned item; ``state`` is active, quarantined (matches nobody until released) or lifted."""
+
+    ban_id: str
+    bank: str
+    state: str
+    title: str
+    seller_id: str | None
+    images: list[str]
+    reason: str
+    notice: NoticeAnswer | None
+    placed_by: str
+    placed_at: Time
+    upheld: int
+    overturned: int
+
+
+@_closed
+class BansAnswer(TypedDict):
+    """Bans, the oldest first."""
+
+    bans: list[BanAnswer]
+
+
+@_closed
+class PlacedAnswer(TypedDict):
+    """A new ban, and a decision about every live listing that matches it."""
+
+    ban: BanAnswer
+    searched: Annotated[int, Field(ge=0, description="Listings in the live catalogue")]
+    seconds: float
+    decisions: list[ScoreAnswer]
+
+
+@_closed
+class LiftedAnswer(TypedDict):
+    """What lifting changed: new decisions, and listings left as they are."""
+
+    ban: BanAnswer
+    released: list[ScoreAnswer]
+    kept: list[ScoreAnswer]
+    by_people: Annotated[list[str], Field(description="A person decided; left alone")]
+    unknown: Annotated[list[str], Field(description="Text erased after its retention; left alone")]
+
+
+@_closed
 class StatusAnswer(TypedDict):
     """A state in one word."""
 

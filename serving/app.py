@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,16 +21,20 @@ from starlette.routing import Route
 
 from features.schema import Listing
 from serving import logs, pages
+from serving.bans_api import BansApi
 from serving.decisions import Decision
 from serving.edge import Edge, Trace, json_response, not_ready, on_http, on_problem
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.openapi import openapi_document
 from serving.predictor import Explain, Predictor, load_predictor
-from serving.problems import INTERNAL, NOT_RECORDED, OVERLOADED, ProblemError
+from serving.problems import INTERNAL, NOT_READY, NOT_RECORDED, OVERLOADED, ProblemError
 from serving.problems import body as problem_body
 from serving.reading import check_type, parse_json, read_body
 from serving.requests import Item, Refused, explain_of, items_of, read_item
 from serving.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from serving.retroaction import BanOffice
 
 _HTML_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
@@ -53,6 +57,7 @@ class Engine:
 
     predictor: Predictor
     sink: DecisionSink | None = None
+    bans: BanOffice | None = None
 
 
 Load = Callable[[], Engine]
@@ -170,6 +175,13 @@ class Api:
         engine, _ = self.ready()
         return json_response(model_card(engine.predictor))
 
+    def ban_office(self) -> BanOffice:
+        """Return where bans are kept, or raise the 503 problem."""
+        engine, _ = self.ready()
+        if engine.bans is None:
+            raise ProblemError(NOT_READY, "No store is set, so no ban could be kept.")
+        return engine.bans
+
     async def live(self, request: Request) -> Response:
         """Say that the process runs."""
         return json_response({"status": "ok"})
@@ -210,6 +222,7 @@ class Api:
             Route("/livez", self.live, methods=["GET"]),
             Route("/readyz", self.ready_state, methods=["GET"]),
             Route("/metrics", self.render_metrics, methods=["GET"]),
+            *BansApi(self.ban_office).routes(),
         ]
 
 

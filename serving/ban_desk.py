@@ -19,6 +19,7 @@ from serving.bans import (
     QUARANTINED,
     RELEASED,
     UPHELD,
+    BanBook,
     BanError,
     BanRequest,
     Entry,
@@ -61,7 +62,7 @@ class BanDesk:
         self._looked = -REFRESH_S
 
     @property
-    def book(self) -> Any:
+    def book(self) -> BanBook:
         """What is banned now, as of the last look."""
         return self.bank.book
 
@@ -147,7 +148,7 @@ class BanDesk:
 
     def _standing(self, ban_id: str) -> Entry:
         self._catch_up()
-        entry: Entry = self.book.entry(ban_id)
+        entry = self.book.entry(ban_id)
         if entry.state == "lifted":
             raise BanError(f"got ban {ban_id[:80]!r}, which was lifted: place a new one")
         return entry

@@ -49,6 +49,15 @@ class BanRequest(BaseModel):
     notice: Notice | None = None
 
 
+class JudgementRequest(BaseModel):
+    """A person's word on a match: ``upheld`` False makes the listing a confirmed look-alike."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listing: dict[str, Any]
+    upheld: bool
+
+
 def request_of(raw: object) -> BanRequest:
     """Read what is asked to be banned.
 

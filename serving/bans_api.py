@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from features.schema import FieldError, ListingError, Short, parse_listing
-from serving.bans import BanError, BanRequest
+from features.schema import FieldError, ListingError, parse_listing
+from serving.bans import BanError, BanRequest, JudgementRequest
 from serving.edge import json_response
 from serving.problems import FORBIDDEN, NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
 from serving.reading import check_type, parse_json, read_body
-from serving.retroaction import BanOffice, lifting_json, summary
-from serving.store import BusyError, InvalidRecordError, StoreUnavailableError
+from serving.store.errors import BusyError, InvalidRecordError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from serving.retroaction import BanOffice
 
 ACTOR = "local"
 """Who is noted as having acted until people can sign in."""
@@ -27,23 +29,6 @@ _SECONDS = 10.0
 _Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 _NAMES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
-
-
-class LiftRequest(BaseModel):
-    """Why a ban is lifted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    reason: Short = ""
-
-
-class JudgementRequest(BaseModel):
-    """A person's word on a match: ``upheld`` False makes the listing a confirmed look-alike."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    listing: dict[str, Any]
-    upheld: bool
 
 
 class BansApi:
@@ -88,14 +73,14 @@ class BansApi:
         wanted = _read(BanRequest, await _body(request))
         office = self.office()
         found = await _blocking(office.place, wanted, ACTOR)
-        return json_response(summary(found), status=201)
+        return json_response(found.to_json(), status=201)
 
     async def ban(self, request: Request) -> Response:
         """Show a ban, or lift it."""
         _local(request)
         office, ban_id = self.office(), request.path_params["ban_id"]
         if request.method == "DELETE":
-            return json_response(lifting_json(await _blocking(office.lift, ban_id, ACTOR)))
+            return json_response((await _blocking(office.lift, ban_id, ACTOR)).to_json())
         await _blocking(office.desk.refresh)
         return json_response(_found(office, ban_id).to_json())
 

@@ -101,7 +101,6 @@ def add(
       listing-risk bans add item.json --reason "lead 310 mg/kg" --notice number=2026-114
     """  # noqa: D301  (click reads the backspace itself)
     from serving.bans import request_of
-    from serving.retroaction import summary
 
     request = request_of(
         {
@@ -112,7 +111,7 @@ def add(
         }
     )
     with _office(store, bundle, policy) as office:
-        _show(summary(office.place(request, _who(actor))))
+        _show(office.place(request, _who(actor)).to_json())
 
 
 @bans.command("list")
@@ -141,10 +140,21 @@ def lift(
     ban_id: str, reason: str, store: str, bundle: Path | None, policy: Path | None, actor: str | None
 ) -> None:
     """Lift a ban and decide anew about what it held."""
-    from serving.retroaction import lifting_json
-
     with _office(store, bundle, policy) as office:
-        _show(lifting_json(office.lift(ban_id, _who(actor), reason)))
+        _show(office.lift(ban_id, _who(actor), reason).to_json())
+
+
+@bans.command("look-back")
+@click.argument("ban_id")
+@_store
+@_bundle
+@_policy
+@_actor
+@_clear
+def look_back(ban_id: str, store: str, bundle: Path | None, policy: Path | None, actor: str | None) -> None:
+    """Search the catalogue for a ban again, for example after a crash or an import."""
+    with _office(store, bundle, policy) as office:
+        _show(office.look_back(office.desk.book.entry(ban_id), _who(actor)).to_json())
 
 
 @bans.command("quarantine")

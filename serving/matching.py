@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -11,17 +12,17 @@ import numpy as np
 
 from features.encoders import Encoder
 from features.normalize import normalize
-from features.offer import OfferView, view_of_listing
+from features.offer import TITLE_MAX, OfferView, view_of_listing
 from features.offer_index import Near, OfferIndex, Query, print_of
 from features.offer_pairs import WeightCache
 from features.schema import Listing
 from serving.bans import BanBook, Entry
 from serving.policy import MatchFact
-from training.matcher import Matcher
+from training.matcher import SHORTLIST, Matcher
 
 Tier = Literal["exact", "near"]
-SHORTLIST = 12
-"""Banned items compared in full, from each of the two ways of finding them."""
+
+
 WORDS_SHOWN = 8
 _LEAST = 1e-6
 
@@ -156,6 +157,8 @@ class Bank:
         self.reader = reader
         self.book = BanBook()
         self._index = OfferIndex(reader.encoder.identity.dim)
+        # Bans arrive in one thread while listings are looked up in others.
+        self._lock = threading.Lock()
         self._views: dict[str, OfferView] = {}
 
     def __len__(self) -> int:
@@ -164,14 +167,17 @@ class Bank:
     def follow(self, changed: Iterable[str]) -> None:
         """Bring the index in line with the book for these ids."""
         added: list[Entry] = []
+        gone: list[str] = []
         for ban_id in changed:
             entry = self._searched(ban_id)
             if entry is None:
-                self._index.remove([ban_id])
-                self._views.pop(ban_id, None)
+                gone.append(ban_id)
             elif ban_id not in self._index:
                 added.append(entry)
-        self._add(added)
+        marks = self._marks(added)
+        with self._lock:
+            self._index.remove(gone)
+            self._index.add(marks)
 
     def _searched(self, ban_id: str) -> Entry | None:
         entry = self.book.entries.get(ban_id)
@@ -179,16 +185,17 @@ class Bank:
             return entry
         return self.book.lookalikes.get(ban_id)
 
-    def _add(self, entries: Sequence[Entry]) -> None:
+    def _marks(self, entries: Sequence[Entry]) -> list[tuple[str, bytes]]:
+        """Prints of entries; those that another encoder made are made again."""
         stale = [entry for entry in entries if entry.made_by != self.reader.made_by]
-        renewed = dict(
-            zip((e.ban_id for e in stale), self.reader.marks([e.item for e in stale]), strict=True)
-        ) if stale else {}  # fmt: skip
-        self._index.add([(entry.ban_id, renewed.get(entry.ban_id, entry.mark)) for entry in entries])
+        marks = self.reader.marks([entry.item for entry in stale]) if stale else []
+        renewed = dict(zip((entry.ban_id for entry in stale), marks, strict=True))
+        return [(entry.ban_id, renewed.get(entry.ban_id, entry.mark)) for entry in entries]
 
     def nearest(self, query: Query, k: int = SHORTLIST) -> list[Near]:
         """Return bans and look-alikes worth comparing in full."""
-        return self._index.nearest(query, k)
+        with self._lock:
+            return self._index.nearest(query, k)
 
     def view(self, ban_id: str) -> OfferView:
         """Return an entry as it is compared; read on first use, since most entries never are."""
@@ -229,7 +236,7 @@ class MatchFinder:
             if (entry := self.bank.book.entries.get(ban_id)) is not None
             and self.bank.book.enabled(entry.bank, listing.id)
             and (match := self._judge(listing, read, entry, p, findings.get(ban_id, ()))) is not None
-            and not (fine.get(ban_id, 0.0) >= p and not match.photos)
+            and (match.same_offer or match.photos or fine.get(ban_id, 0.0) < p)
         ]
         return tuple(sorted(matches, key=lambda match: -match.p))
 
@@ -258,10 +265,8 @@ class MatchFinder:
     ) -> Match | None:
         matcher = self.reader.matcher
         banned = self.bank.view(entry.ban_id)
-        same_offer = bool(banned.seller) and (banned.seller, banned.title) == (
-            read.view.seller,
-            read.view.title,
-        )
+        known = bool(banned.seller and banned.title)
+        same_offer = known and (banned.seller, banned.title) == (read.view.seller, read.view.title)
         telling = tuple(f for f in photos if f.verified or f.probability > f.base_rate)
         p = combined(p_text, telling)
         if same_offer or any(f.verified for f in telling) or p >= matcher.exact:
@@ -333,9 +338,7 @@ def shared_words(
             inside = weight[at : at + len(token)]
             np.maximum(inside, weights.of(token) / len(token), out=inside)
             at = mine.title.find(token, at + 1)
-    normal = normalize(title)
-    if normal.text != mine.title:  # a title cut at the reading limit
-        normal = normalize(title[: len(title)])
+    normal = normalize(title[:TITLE_MAX])
     found: list[SharedWords] = []
     for start, end in _runs(weight):
         if end <= len(normal.text):

@@ -5,15 +5,28 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from features.schema import Listing
-from serving.answers import ManyAnswer, ModelAnswer, ProblemAnswer, ScoreAnswer, StatusAnswer
+from serving.answers import (
+    BanAnswer,
+    BansAnswer,
+    LiftedAnswer,
+    ManyAnswer,
+    ModelAnswer,
+    PlacedAnswer,
+    ProblemAnswer,
+    ScoreAnswer,
+    StatusAnswer,
+)
+from serving.bans import BanRequest, JudgementRequest
 from serving.problems import (
     CONTENT_TYPE,
+    FORBIDDEN,
     INTERNAL,
     MALFORMED_JSON,
+    NOT_FOUND,
     NOT_READY,
     NOT_RECORDED,
     OVERLOADED,
@@ -58,7 +71,8 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def _schemas() -> dict[str, Any]:
-    _, parts = models_json_schema([(Listing, "validation"), (PreviousPart, "validation")], ref_template=_REF)
+    bodies: tuple[type[BaseModel], ...] = (Listing, PreviousPart, BanRequest, JudgementRequest)
+    _, parts = models_json_schema([(body, "validation") for body in bodies], ref_template=_REF)
     schemas: dict[str, Any] = dict(parts["$defs"])
     for name, answer in (
         ("ScoreAnswer", ScoreAnswer),
@@ -66,6 +80,10 @@ def _schemas() -> dict[str, Any]:
         ("ModelAnswer", ModelAnswer),
         ("ProblemAnswer", ProblemAnswer),
         ("StatusAnswer", StatusAnswer),
+        ("BanAnswer", BanAnswer),
+        ("BansAnswer", BansAnswer),
+        ("PlacedAnswer", PlacedAnswer),
+        ("LiftedAnswer", LiftedAnswer),
     ):
         schema = TypeAdapter(answer).json_schema(ref_template=_REF)
         schemas |= schema.pop("$defs", {})
@@ -127,6 +145,60 @@ def _post(
             "requestBody": {"required": True, "content": {"application/json": body}},
             "responses": {"200": answer, **_problems(_BODY_PROBLEMS)},
         }
+    }
+
+
+def _bans() -> dict[str, Any]:
+    """Return the paths of bans, open to callers on the same machine only."""
+    one = {"name": "ban_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    item = {"listing": EXAMPLE_LISTING, "reason": "phthalates 4.2 %", "notice": {"number": "2026-114"}}
+    here = (FORBIDDEN, NOT_READY)
+    body = (*here, MALFORMED_JSON, TIMED_OUT, TOO_LARGE, WRONG_TYPE, WRONG_FIELDS, NOT_RECORDED, INTERNAL)
+    post = {
+        "summary": "Ban an item and decide about everything on sale that matches it",
+        "operationId": "placeBan",
+        "requestBody": _json_body("BanRequest", item),
+        "responses": {"201": _answer("PlacedAnswer", "The ban and what it found"), **_problems(body)},
+    }
+    wanted = [
+        {
+            "name": name,
+            "in": "query",
+            "schema": {"type": "string"},
+            "description": f"Only bans of this {name}.",
+        }
+        for name in ("state", "bank")
+    ]
+    bans = _get("Bans", "bans", _answer("BansAnswer", "Bans"), here)
+    bans["get"] |= {"parameters": wanted}
+    ban = _get("A ban", "ban", _answer("BanAnswer", "The ban"), (*here, NOT_FOUND))
+    lift = {
+        "summary": "Lift a ban and decide anew about what it held",
+        "operationId": "liftBan",
+        "responses": {
+            "200": _answer("LiftedAnswer", "What changed"),
+            **_problems((*here, NOT_FOUND, NOT_RECORDED, INTERNAL)),
+        },
+    }
+    judge = {
+        "summary": "Say whether a match was right; a wrong one makes the listing a confirmed look-alike",
+        "operationId": "judgeMatch",
+        "requestBody": _json_body("JudgementRequest", {"listing": EXAMPLE_LISTING, "upheld": False}),
+        "responses": {"200": _answer("BanAnswer", "The ban"), **_problems((*body, NOT_FOUND))},
+    }
+    for operation in (ban["get"], lift, judge):
+        operation["parameters"] = [one]
+    return {
+        "/v1/bans": {**bans, "post": post},
+        "/v1/bans/{ban_id}": {**ban, "delete": lift},
+        "/v1/bans/{ban_id}/judgements": {"post": judge},
+    }
+
+
+def _json_body(name: str, example: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": _ref(name), "example": example}},
     }
 
 
@@ -194,6 +266,7 @@ def openapi_document(limits: Limits) -> dict[str, Any]:
             "/livez": _get("Whether the process runs", "livez", status),
             "/readyz": _get("Whether listings can be scored", "readyz", status, (NOT_READY,)),
             "/metrics": _get("Counters", "metrics", text),
+            **_bans(),
         },
         "components": {"schemas": _schemas()},
     }

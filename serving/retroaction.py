@@ -54,6 +54,15 @@ class Retroaction:
     seconds: float
     search_seconds: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the ban and what it found, as JSON values."""
+        return {
+            "ban": self.entry.to_json(),
+            "searched": self.searched,
+            "seconds": round(self.seconds, 4),
+            "decisions": [decision.to_json() for decision in self.decisions],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Lifting:
@@ -76,6 +85,16 @@ class Lifting:
     kept: tuple[Decision, ...]
     by_people: tuple[str, ...]
     unknown: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what lifting changed, as JSON values."""
+        return {
+            "ban": self.entry.to_json(),
+            "released": [decision.to_json() for decision in self.released],
+            "kept": [decision.to_json() for decision in self.kept],
+            "by_people": list(self.by_people),
+            "unknown": list(self.unknown),
+        }
 
 
 class BanOffice:
@@ -178,24 +197,3 @@ class BanOffice:
     def check(self, photos: PhotoSearch | None = None) -> MatchCheck:
         """Return the look-up that the predictor is to use."""
         return MatchCheck(MatchFinder(self.desk.bank, photos), self.desk.refresh)
-
-
-def summary(found: Retroaction) -> dict[str, Any]:
-    """Return the ban and what it found, as JSON values."""
-    return {
-        "ban": found.entry.to_json(),
-        "searched": found.searched,
-        "seconds": round(found.seconds, 4),
-        "decisions": [decision.to_json() for decision in found.decisions],
-    }
-
-
-def lifting_json(found: Lifting) -> dict[str, Any]:
-    """Return what lifting changed, as JSON values."""
-    return {
-        "ban": found.entry.to_json(),
-        "released": [decision.to_json() for decision in found.released],
-        "kept": [decision.to_json() for decision in found.kept],
-        "by_people": list(found.by_people),
-        "unknown": list(found.unknown),
-    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -123,7 +123,8 @@ def _use_module() -> Any:
             w, ids = self.w, features["input_ids"]
             mask = features["attention_mask"].unsqueeze(-1).float()
             chunk = ids % use_model.CHUNKS
-            emb = self.table[ids].float() * self.scale[chunk].unsqueeze(-1) + self.lo[chunk].unsqueeze(-1)
+            table, scale, low = (cast("torch.Tensor", part) for part in (self.table, self.scale, self.lo))
+            emb = table[ids].float() * scale[chunk].unsqueeze(-1) + low[chunk].unsqueeze(-1)
             parts = [emb]
             for n, left in use_model.ORDERS:
                 x = emb @ w[f"proj{n}"] + w[f"proj_b{n}"]

@@ -62,7 +62,9 @@ class Histories:
     strength: float = 2.0
     chosen: list[int] = field(default_factory=list)
 
-    def fit(self, rows: np.ndarray, outcome: np.ndarray, most: int = 6, within: Sequence[int] | None = None) -> None:
+    def fit(
+        self, rows: np.ndarray, outcome: np.ndarray, most: int = 6, within: Sequence[int] | None = None
+    ) -> None:
         """Choose the keys that predict best, one after the other.
 
         Parameters

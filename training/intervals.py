@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import beta, gamma, norm, t
+from scipy.special import betaincinv, gammaincinv, ndtri, stdtrit
 
 
 class Interval(NamedTuple):
@@ -44,7 +44,7 @@ def wilson(rate: float, tests: float, level: float = 0.95, freedom: float = np.i
         Degrees of freedom of the variance behind an effective number; infinite for a plain count.
     """
     tail = (1 + level) / 2
-    z = float(norm.ppf(tail) if np.isinf(freedom) else t.ppf(tail, max(freedom, 1.0)))
+    z = float(ndtri(tail) if np.isinf(freedom) else stdtrit(max(freedom, 1.0), tail))
     middle = (rate + z * z / (2 * tests)) / (1 + z * z / tests)
     half = z / (1 + z * z / tests) * np.sqrt(rate * (1 - rate) / tests + z * z / (4 * tests * tests))
     return _clipped(middle - half, middle + half)
@@ -53,8 +53,8 @@ def wilson(rate: float, tests: float, level: float = 0.95, freedom: float = np.i
 def clopper_pearson(failed: float, tests: float, level: float = 0.95) -> Interval:
     """Clopper and Pearson's exact interval; with effective counts that of Korn and Graubard 1998."""
     tail = (1 - level) / 2
-    low = 0.0 if failed <= 0 else float(beta.ppf(tail, failed, tests - failed + 1))
-    high = 1.0 if failed >= tests else float(beta.ppf(1 - tail, failed + 1, tests - failed))
+    low = 0.0 if failed <= 0 else float(betaincinv(failed, tests - failed + 1, tail))
+    high = 1.0 if failed >= tests else float(betaincinv(failed + 1, tests - failed, 1 - tail))
     return _clipped(low, high)
 
 
@@ -74,6 +74,6 @@ def gamma_interval(rate: float, variance: float, one_more: float, level: float =
     tail = (1 - level) / 2
     low = 0.0
     if rate > 0 and variance > 0:
-        low = float(gamma.ppf(tail, rate * rate / variance, scale=variance / rate))
+        low = variance / rate * float(gammaincinv(rate * rate / variance, tail))
     v, y = variance + one_more**2, rate + one_more
-    return _clipped(low, float(gamma.ppf(1 - tail, y * y / v, scale=v / y)))
+    return _clipped(low, v / y * float(gammaincinv(y * y / v, 1 - tail)))

@@ -21,6 +21,8 @@ from features.offer_pairs import PAIR_FEATURES, WeightCache, pair_features
 
 CONTRACT = 1
 """Raised whenever `PAIR_FEATURES` or the meaning of one of them changes."""
+SHORTLIST = 12
+"""Offers compared in full per way of finding them, in the service as in training."""
 NEAR, EXACT = "near", "exact"
 
 

@@ -7,21 +7,39 @@ import gzip
 import json
 import random
 import re
-from collections import defaultdict
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from features.encoders import Encoder
-from features.offer import OfferView, view_of, view_of_listing
+from features.offer import OfferView, TokenWeights, view_of, view_of_listing
+from features.offer_index import OfferIndex, Query, print_of
+from features.reader import ColumnMap, RejectedRow, read_listings
 from features.schema import Listing, parse_listing
 from features.scripts import language
 from training.matcher_fit import PairSet, embed
+from training.records import LabResult, Recall
 from training.retitle import relisted
 
 PUBLISHED = ("abt-buy", "walmart-amazon-dirty", "wdc-watches-medium")
 SAMPLE = Path(__file__).parent.parent / "features" / "sample"
+LISTINGS = {
+    "aliexpress_kr": "aliexpress_kr.jsonl.gz",
+    "coupang_kr": "coupang_kr.csv.gz",
+    "1688_zh": "1688_zh.csv.gz",
+    "amazon_in": "amazon_in.csv.gz",
+    "amazon_us_toys": "amazon_us_toys.csv.gz",
+    "alibaba_toys": "alibaba_toys_959.csv.gz",
+    "shein": "shein_1000.csv.gz",
+    "lazada": "lazada_1000.csv.gz",
+    "shopee": "shopee_1000.csv.gz",
+    "resale": "resale_live_listings.csv.gz",
+}
+NAMES = {"cpsc": "cpsc-1973-2013/recalls.csv", "nyc": "nyc-metals/lab_results.csv"}
+_BLOCK = 256
 _CODED = 0.5
 _LAST_PRICE = re.compile(r" (\d+\.\d{1,2})$")
 
@@ -93,17 +111,28 @@ def read_snapshots(path: Path) -> dict[str, list[tuple[str, OfferView]]]:
 
 
 def hard_pairs(
-    queries: Sequence[int], vectors: np.ndarray, owner: Sequence[str], count: int
+    queries: Sequence[int],
+    offers: Sequence[OfferView],
+    vectors: np.ndarray,
+    owner: Sequence[str],
+    count: int,
 ) -> Iterator[tuple[int, int]]:
-    """Yield (query, other) for the ``count`` nearest vectors of another owner."""
-    for query in queries:
-        found = 0
-        for other in np.argsort(-(vectors @ vectors[query])):
-            if owner[other] != owner[query]:
-                yield query, int(other)
-                found += 1
-                if found == count:
-                    break
+    """Yield (query, other) for the nearest offers of other owners, ``count`` by meaning and ``count`` by words.
+
+    They are found as the service finds them, so that training sees the pairs that the service will see.
+    """
+    index = OfferIndex(vectors.shape[1])
+    index.add([(str(i), print_of(o, v)) for i, (o, v) in enumerate(zip(offers, vectors, strict=True))])
+    weights = TokenWeights.fit(offers)
+    own = Counter(owner)
+    k = count + max(own.values())
+    for start in range(0, len(queries), _BLOCK):
+        block = queries[start : start + _BLOCK]
+        found = index.nearest_many([Query.of(offers[i], vectors[i], weights) for i in block], k)
+        for query, near in zip(block, found, strict=True):
+            others = [one for one in near if owner[int(one.key)] != owner[query]]
+            by_words = sorted(others, key=lambda one: -one.words)
+            yield from ((query, int(one.key)) for one in (*others[:count], *by_words[:count]))
 
 
 def pair_set(
@@ -123,7 +152,8 @@ def pair_set(
     known = embed(encoder, offers)
     vectors = np.array([known[offer.title] for offer in offers])
     rng = random.Random(seed)  # noqa: S311  (not a secret: pairs to learn from)
-    wrong = set(hard_pairs(sorted({b for _, b in same}), vectors, owner, hard))
+    queries = sorted({offer for pair in same for offer in pair})
+    wrong = set(hard_pairs(queries, offers, vectors, owner, hard))
     wrong |= {(b, rng.randrange(len(offers))) for _, b in same}
     different = [
         (a, b) for a, b in sorted(wrong) if owner[a] != owner[b] and offers[a].title != offers[b].title
@@ -139,7 +169,7 @@ def pair_set(
 
 
 def retitled_set(
-    snapshots: Mapping[str, Sequence[tuple[str, OfferView]]], encoder: Encoder, name: str, *, hard: int = 6
+    snapshots: Mapping[str, Sequence[tuple[str, OfferView]]], encoder: Encoder, name: str, *, hard: int = 3
 ) -> PairSet:
     """Pair the first and each later title of listings that changed theirs."""
     offers: list[OfferView] = []
@@ -153,6 +183,39 @@ def retitled_set(
             offers.append(offer)
             owner.append(key)
     return pair_set(name, offers, owner, same, encoder, hard=hard, seed=0)
+
+
+def part_of(key: str) -> int:
+    """Return the part of a real listing, 0 to 3: 0 makes pairs, 2 sets the points, 1 and 3 measure."""
+    return zlib.crc32(key.encode("utf-8", "replace")) % 4
+
+
+def read_real(data: Path, part: int) -> list[tuple[str, Listing]]:
+    """Read one part of the real listings below a data folder, each different title once: (key, listing)."""
+    found: dict[str, tuple[str, Listing]] = {}
+    for columns, name in LISTINGS.items():
+        path = data / "listings" / name
+        if not path.is_file():
+            continue
+        for row in read_listings(path, ColumnMap.named(columns)):
+            if not isinstance(row, RejectedRow) and part_of(key := f"{columns}/{row.id}") == part:
+                found.setdefault(row.title, (key, row))
+    return list(found.values())
+
+
+def read_names(data: Path) -> list[tuple[str, Listing]]:
+    """Read names of recalled and tested goods whose terms let them be trained on: (name, listing of that name)."""
+    from training.sources import SOURCES
+
+    names: dict[str, None] = {}
+    for source, path in NAMES.items():
+        for record in SOURCES[source].read(data / path):
+            if isinstance(record, Recall):
+                names |= dict.fromkeys(record.product_names)
+            elif isinstance(record, LabResult):
+                names[record.product_name] = None
+    kept = dict.fromkeys(" ".join(name.split())[:300] for name in names)
+    return [(name.lower(), Listing(id=name[:200], title=name)) for name in kept if len(name) > 8]
 
 
 def read_sample(half: str = "dev", folder: Path = SAMPLE) -> list[tuple[str, Listing]]:
@@ -195,7 +258,13 @@ def _lines(path: Path) -> Iterator[dict[str, str]]:
 
 
 def sample_set(
-    sample: Sequence[tuple[str, Listing]], encoder: Encoder, *, copies: int = 3, hard: int = 8, seed: int = 0
+    sample: Sequence[tuple[str, Listing]],
+    encoder: Encoder,
+    *,
+    copies: int = 3,
+    hard: int = 3,
+    seed: int = 0,
+    name: str = "sample",
 ) -> PairSet:
     """Pair the sample's listings with what re-listers make of them, and with the same product's other languages."""
     rng = random.Random(seed)  # noqa: S311  (not a secret: pairs to learn from)
@@ -215,4 +284,4 @@ def sample_set(
             owner.append(product)
         if rng.random() < _CODED:
             _add_coded(listing, f"{product}/{listing.id}", offers, owner, same, rng)
-    return pair_set("sample", offers, owner, same, encoder, hard=hard, seed=seed)
+    return pair_set(name, offers, owner, same, encoder, hard=hard, seed=seed)

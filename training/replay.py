@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -185,8 +185,8 @@ def replay_all(
     strategies
         By name: makes a fresh one.
     folder
-        Where finished runs are kept, one JSON line each in ``runs.jsonl``. It belongs to one stream and one version of the
-        strategies; use another for others.
+        Where finished runs are kept, one JSON line each in ``runs.jsonl``. It belongs to one stream and one version of
+        the strategies; use another for others.
     progress
         Called with what is being done, once a week of the replay.
     """
@@ -215,5 +215,6 @@ def read_runs(path: Path) -> list[Run]:
             raw = json.loads(line)
         except ValueError:
             continue
-        runs.append(Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}))
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+        runs.append(Run(**fields))
     return runs

@@ -46,9 +46,7 @@ def _mixed(
     weight = np.ones(int(rest.sum())) if spread is None else spread[rest]
     p = inclusion_probabilities(weight, explore, floor)
     drawn = pivotal(p, random)
-    return Choice(
-        np.concatenate([best, rows[rest][drawn]]), np.concatenate([np.ones(len(best)), p[drawn]])
-    )
+    return Choice(np.concatenate([best, rows[rest][drawn]]), np.concatenate([np.ones(len(best)), p[drawn]]))
 
 
 def random_choice(
@@ -151,13 +149,14 @@ def _native(goods: Goods) -> tuple[np.ndarray, np.ndarray]:
 def _classifier(table: np.ndarray, outcome: np.ndarray, random: np.random.Generator, **options: Any) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    model = HistGradientBoostingClassifier(
-        max_iter=60,
-        learning_rate=0.12,
-        random_state=int(random.integers(2**31)),
-        early_stopping=False,
-        categorical_features=options.get("categorical"),
-    )
+    settings: dict[str, Any] = {
+        "max_iter": 60,
+        "learning_rate": 0.12,
+        "random_state": int(random.integers(2**31)),
+        "early_stopping": False,
+        "categorical_features": options.get("categorical"),
+    }
+    model = HistGradientBoostingClassifier(**settings)
     return model.fit(table, outcome)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,10 +186,20 @@ def _judged(
 
 
 def collect(
-    photos: Sequence[Original], fold: int, folder: Path, matcher: PhotoMatcher, wanted: int, workers: int
+    photos: Sequence[Original],
+    fold: int,
+    folder: Path,
+    matcher: PhotoMatcher,
+    wanted: int,
+    workers: int,
+    share: float = 1.0,
 ) -> Iterator[tuple[int, int]]:
-    """Ask all queries of one half against its own bank; yields (done, of) and leaves ``answers-<fold>.pkl``."""
+    """Ask queries of one half against its own bank; yields (done, of) and leaves a file of answers for each photo.
+
+    All photos of the half are in the bank; ``share`` of them, drawn by name, are asked for.
+    """
     mine = [one for one in photos if one.fold == fold]
+    asked = [one for one in mine if is_asked(one, share)]
     kept = folder / f"parts-{fold}"
     kept.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("fork")
@@ -197,29 +208,29 @@ def collect(
         rows = pool.map(_bank_row, mine, chunksize=8)
     for path in folder.glob(f"bank-{fold}.index*"):
         path.unlink()
-    with SimilarityIndex(index_path, rows_identity(), write=True) as index:
+    with SimilarityIndex(index_path, EfficientNetEncoder().identity, write=True) as index:
         index.add(photo_entry(one.name, features) for one, features, _ in rows)
     names, products = [one.name for one, _, _ in rows], [one.product for one, _, _ in rows]
     tables = {system: np.stack([row[system] for _, _, row in rows]) for system in BASELINES}
     arguments = (index_path, Bank(names, products, tables), matcher, wanted)
-    left = [one for one in mine if not (kept / f"{one.name}.pkl").is_file()]
+    left = [one for one in asked if not (kept / f"{one.name}.pkl").is_file()]
     with context.Pool(workers, _start, arguments) as pool:
-        done = len(mine) - len(left)
+        done = len(asked) - len(left)
         for answers in pool.imap_unordered(_ask, left):
             (kept / f"{answers[0].photo}.pkl").write_bytes(pickle.dumps(answers))
             done += 1
-            yield done, len(mine)
+            yield done, len(asked)
 
 
-def rows_identity():  # noqa: ANN201
-    """Identity of the encoder."""
-    return EfficientNetEncoder().identity
+def is_asked(one: Original, share: float) -> bool:
+    """Draw photos by name, the same ones everywhere."""
+    return zlib.crc32(f"asked|{one.name}".encode()) / 2**32 < share
 
 
-def answers_of(photos: Sequence[Original], fold: int, folder: Path) -> list[Answer]:
+def answers_of(photos: Sequence[Original], fold: int, folder: Path, share: float = 1.0) -> list[Answer]:
     """Read what `collect` left (own files of this run; nothing else is unpickled)."""
     found: list[Answer] = []
     for one in photos:
-        if one.fold == fold:
+        if one.fold == fold and is_asked(one, share):
             found += pickle.loads((folder / f"parts-{fold}" / f"{one.name}.pkl").read_bytes())
     return found

@@ -37,28 +37,14 @@ from benchmarks.results_file import (
 from features.encoders import Encoder, load_encoder
 from features.offer import OfferView, view_of_listing
 from features.offer_index import OfferIndex, Query, print_of
-from features.reader import ColumnMap, RejectedRow, read_listings
 from serving.ban_office import STARTER_MATCHER
-from serving.matching import SHORTLIST
-from training.matcher import Matcher
+from training.matcher import SHORTLIST, Matcher
 from training.matcher_fit import PairSet, cosines, embed
-from training.matcher_sets import PUBLISHED, read_published, read_snapshots
+from training.matcher_sets import LISTINGS, PUBLISHED, part_of, read_published, read_real, read_snapshots
 from training.matcher_train import PUBLISHED_FOLDER, SNAPSHOTS, for_training, train_matcher
 
 TASK = "matching_text"
 FALSE_PAIRS = 1e-4
-LISTINGS = {
-    "aliexpress_kr": "aliexpress_kr.jsonl.gz",
-    "coupang_kr": "coupang_kr.csv.gz",
-    "1688_zh": "1688_zh.csv.gz",
-    "amazon_in": "amazon_in.csv.gz",
-    "amazon_us_toys": "amazon_us_toys.csv.gz",
-    "alibaba_toys": "alibaba_toys_959.csv.gz",
-    "shein": "shein_1000.csv.gz",
-    "lazada": "lazada_1000.csv.gz",
-    "shopee": "shopee_1000.csv.gz",
-    "resale": "resale_live_listings.csv.gz",
-}
 _FILES = (
     *(f"{PUBLISHED_FOLDER}/{name}.csv.gz" for name in PUBLISHED),
     SNAPSHOTS,
@@ -233,13 +219,12 @@ def _own_and_threshold(
 def read_all(data: Path, step: int = 1) -> list[tuple[str, OfferView]]:
     """Read every real listing: (id, offer), each different title once."""
     found: dict[str, tuple[str, OfferView]] = {}
-    for columns, name in LISTINGS.items():
-        for row in read_listings(data / "listings" / name, ColumnMap.named(columns)):
-            if not isinstance(row, RejectedRow):
-                view = view_of_listing(row)
-                found.setdefault(view.title, (f"{columns}/{row.id}", view))
+    for part in (1, 3):  # parts 0 and 2 were trained on
+        for key, listing in read_real(data, part):
+            view = view_of_listing(listing)
+            found.setdefault(view.title, (key, view))
     for key, titles in read_snapshots(data / SNAPSHOTS).items():
-        if not for_training(key):
+        if not for_training(f"tmall/{key}") and not for_training(key):
             found.setdefault(titles[-1][1].title, (f"tmall/{key}", titles[-1][1]))
     return list(found.values())[::step]
 
@@ -250,8 +235,8 @@ def measure_innocent(data: Path, matchers: Mapping[str, Matcher], encoder: Encod
     Some innocent listings truly are a banned product under other words, so these shares are upper bounds.
     """
     listings = read_all(data, step)
-    banned = [one for one in listings if for_training(one[0])]
-    innocent = [one for one in listings if not for_training(one[0])]
+    banned = [one for one in listings if part_of(one[0]) == 1]
+    innocent = [one for one in listings if part_of(one[0]) == 3]
     bank, queries = Shelf.of([v for _, v in banned], encoder), Shelf.of([v for _, v in innocent], encoder)
     index = _index(bank)
     rows: list[Row | None] = [figure("labels", "banned", len(banned), None, len(banned), "listings")]
@@ -294,7 +279,9 @@ def main(data: Path, path: Path | None, every: int, note: str, folder: Path) -> 
     encoder = load_encoder("use")
     trained = folder / "matcher.safetensors.tmp"
     ours = (
-        Matcher.load(path) if path else train_matcher(data, trained, lambda step: click.echo(step, err=True))
+        Matcher.load(path)
+        if path
+        else train_matcher(data, trained, say=lambda step: click.echo(step, err=True))
     )
     trained.unlink(missing_ok=True)
     starter = Matcher.load(STARTER_MATCHER)

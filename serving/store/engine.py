@@ -28,6 +28,7 @@ _SQLITE_PRAGMAS = (
     "foreign_keys=ON",
     "secure_delete=ON",  # what retention erases is overwritten, not just unlinked
     "cache_size=-32768",
+    "wal_autocheckpoint=4000",  # pages; `serving.store.wal` has most of them moved before it comes to that
 )
 _POSTGRESQL_OPTIONS = (
     "-c synchronous_commit=on -c timezone=UTC -c lock_timeout=10s "

@@ -251,7 +251,6 @@ audit_rows = sa.Table(
     _text("actor"),
     _text("subject"),
     _bytes("digest"),
-    sa.Index("ix_audit_rows_kind_seq", "kind", "seq"),
 )
 
 audit_links = sa.Table(

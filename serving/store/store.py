@@ -25,6 +25,7 @@ from serving.store.engine import (
 from serving.store.group import Recorded, read_head
 from serving.store.prepare import Prepared, prepare_change, prepare_decision
 from serving.store.records import ChangeRecord, DecisionRecord
+from serving.store.wal import WalKeeper
 from serving.store.writer import Clock, Writer, WriterLimits, WriterState, wall_clock
 
 
@@ -59,6 +60,7 @@ class Store:
         self._limits = limits
         self._clock = clock
         self._writer: Writer | None = None
+        self._wal: WalKeeper | None = None
         self.engine = open_engine(url)
 
     def open(self) -> Self:
@@ -73,6 +75,8 @@ class Store:
             migrate(self.engine)
             self._name()
             self._writer = Writer(self.engine, self._limits, self._clock)
+            if self.engine.dialect.name == "sqlite":
+                self._wal = WalKeeper(str(self.engine.url.database))
         return self
 
     def _name(self) -> None:
@@ -87,6 +91,9 @@ class Store:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if self._wal is not None:
+            self._wal.close()
+            self._wal = None
         self.engine.dispose()
 
     def __enter__(self) -> Self:

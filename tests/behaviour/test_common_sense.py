@@ -44,7 +44,13 @@ def test_the_expected_hazards_come_first(starter, hazards, n, title):
     assert hazards <= set(top(starter, title, n))
 
 
-HARMLESS = ["hardcover novel", "남성 면 반팔 티셔츠", "不锈钢 汤勺", "제주 감귤 5kg", "office paper A4 500 sheets"]
+HARMLESS = [
+    "hardcover novel",
+    "남성 면 반팔 티셔츠",
+    "不锈钢 汤勺",
+    "제주 감귤 5kg",
+    "office paper A4 500 sheets",
+]
 
 
 def test_ordinary_goods_rank_below_risky_ones(starter):

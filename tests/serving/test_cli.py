@@ -68,7 +68,9 @@ def test_batch_writes_the_contract_in_every_form(listings, tmp_path, suffix, exp
     assert reasons["past_results"]
     for phrase in reasons["reasons"]:
         assert ROWS[0]["title"][phrase["start"] : phrase["end"]] == phrase["text"]
-    rejects = [json.loads(line) for line in Path(f"{output}.rejects.jsonl").read_text(encoding="utf-8").splitlines()]
+    rejects = [
+        json.loads(line) for line in Path(f"{output}.rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [reason["field"] for reason in rejects[0]["reasons"]] == ["title", "price"]
 
 
@@ -83,7 +85,9 @@ def test_batch_and_score_agree(listings, tmp_path):
 
 def test_a_batch_that_fails_leaves_nothing_that_looks_finished(tmp_path):
     path = tmp_path / "cut.jsonl.gz"
-    whole = gzip.compress("".join(json.dumps({"id": str(i), "title": "toy duck"}) + "\n" for i in range(3000)).encode())
+    whole = gzip.compress(
+        "".join(json.dumps({"id": str(i), "title": "toy duck"}) + "\n" for i in range(3000)).encode()
+    )
     path.write_bytes(whole[: len(whole) // 2])
     done = run("batch", path, "--output", tmp_path / "scores.csv")
     assert done.exit_code == 2

@@ -52,7 +52,11 @@ def test_every_route_is_in_it_and_nothing_else(document, client):
 def test_every_problem_a_body_can_meet_is_documented(document):
     for path in ("/v1/score", "/v1/score-many"):
         responses = document["paths"][path]["post"]["responses"]
-        met = {str(kind.status) for kind in KINDS if kind.slug not in ("forbidden", "not-found", "method-not-allowed")}
+        met = {
+            str(kind.status)
+            for kind in KINDS
+            if kind.slug not in ("forbidden", "not-found", "method-not-allowed")
+        }
         assert set(responses) == met | {"200"}
 
 

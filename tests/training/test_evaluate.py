@@ -48,11 +48,7 @@ def test_only_results_later_than_the_bundle_are_measured(report):
     records = [
         json.loads(line) for line in (SAMPLE / "past_results.jsonl").read_text(encoding="utf-8").splitlines()
     ]
-    later = [
-        line
-        for line in records
-        if line["record"] == "lab_result" and line["date"] > "2025-06-30"
-    ]
+    later = [line for line in records if line["record"] == "lab_result" and line["date"] > "2025-06-30"]
     assert 0 < content["parts"]["laboratory"]["n"] <= len(later)
 
 

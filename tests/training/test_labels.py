@@ -19,7 +19,9 @@ def recall(number, day, *hazards):
 
 
 def result(number, value, unit="ppm", comparator="=", failed=None, day=date(2020, 5, 1)):
-    return LabResult("made-up", number, day, "Toy duck", "lead", "lead", value, unit, comparator, failed=failed)
+    return LabResult(
+        "made-up", number, day, "Toy duck", "lead", "lead", value, unit, comparator, failed=failed
+    )
 
 
 def test_a_recall_makes_hazards_known_only_for_the_second_factor():

@@ -32,7 +32,9 @@ def test_time_split_has_an_end():
 
 
 names = st.lists(
-    st.text(alphabet="abc ", min_size=1, max_size=12).filter(lambda name: name.strip()), min_size=2, max_size=25
+    st.text(alphabet="abc ", min_size=1, max_size=12).filter(lambda name: name.strip()),
+    min_size=2,
+    max_size=25,
 )
 
 
@@ -58,7 +60,11 @@ def test_rows_with_a_common_key_are_one_group(texts, data):
 
 
 def test_near_duplicates_finds_a_retitled_product_and_leaves_others_alone():
-    texts = ["wooden stacking rings for toddlers", "wooden stacking ring for toddlers", "gas grill with side burner"]
+    texts = [
+        "wooden stacking rings for toddlers",
+        "wooden stacking ring for toddlers",
+        "gas grill with side burner",
+    ]
     assert (0, 1) in near_duplicates(texts)
     assert len(near_duplicates(texts)) == 1
 

@@ -41,7 +41,6 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_rows")),
     )
-    op.create_index("ix_audit_rows_kind_seq", "audit_rows", ["kind", "seq"], unique=False)
     op.create_table(
         "bans",
         sa.Column(

@@ -38,15 +38,9 @@ CHANGES: tuple[Mapping[str, Any], ...] = (
     {},
     {"strength": 0.5},
     {"strength": 2.0},
-    {"kind_strength": 10.0},
     {"kind_strength": 100.0},
-    {"min_documents": 1},
     {"min_documents": 3},
-    {"half_life_years": 4.0},
-    {"half_life_years": 8.0},
     {"half_life_years": 16.0},
-    {"kind_smoothing": 0.25},
-    {"kind_smoothing": 1.0},
     {"kind_smoothing": 3.0},
 )
 TEXTS = ("view", "view_and_group", "raw")

@@ -181,3 +181,33 @@ def test_a_wrong_configuration_names_every_entry(tmp_path):
         load_config(path)
     for name in ("name", "sources", "root_rate", "root_rate_source", "surprise"):
         assert name in str(caught.value)
+
+
+def test_the_product_group_is_a_word_of_what_the_hazard_type_model_reads(bundle):
+    ko, en = (parse_listing({"id": "1", "title": title}) for title in ("오토바이 헬멧", "motorcycle helmet"))
+    (korean, english), _ = bundle.read([ko, en])
+    assert korean.group == english.group != ""
+    assert korean.type_text.split()[-1] == english.type_text.split()[-1] == f"group:{english.group}"
+    assert "group:" not in english.view.text
+
+
+def test_few_recalls_leave_the_level_to_the_prior_and_keep_their_order(bundle):
+    titles = ["magnetic balls", "wooden rattle", "phone charger", "novel", "steel ladder", "baby crib"]
+    readings, embeddings = bundle.read([parse_listing({"id": t, "title": t}) for t in titles])
+    positives = bundle.model.hazard_type.positives
+    few = np.flatnonzero((positives > 0) & (positives < 15))
+    assert len(few), "the sample no longer has a hazard with few recalls"
+    same_group = np.full(len(titles), -1)
+    q = bundle._given_failure(readings, embeddings, same_group)
+    recalled = [
+        bundle.model.hazard_type.probabilities(reading.type_text, embedding)
+        for reading, embedding in zip(readings, embeddings, strict=True)
+    ]
+    assert np.array_equal(np.argsort(q[:, few], axis=0), np.argsort(np.array(recalled)[:, few], axis=0))
+    none = np.flatnonzero((positives == 0) & bundle.taxonomy.laboratory_mask)
+    assert np.allclose(q[:, none], bundle.model.group_prior[-1, none], atol=1e-5)
+
+
+def test_a_hazard_that_the_prior_does_not_name_has_the_share_of_recalls(bundle):
+    seen = np.flatnonzero((bundle.model.hazard_type.positives > 0) & bundle.taxonomy.laboratory_mask)
+    assert (bundle.model.group_prior[:, seen] > 0).all()

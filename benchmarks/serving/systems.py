@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 import httpx
 
+from benchmarks.results_file import OURS, ROOT
 from serving.run import start
 from serving.settings import Settings
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 _READY_SECONDS = 180.0
 
 
@@ -80,7 +80,7 @@ class Ours:
     bundle: Path
     port: int
     folder: Path
-    name: str = "ours"
+    name: str = OURS
 
     def single(self, listings: Path) -> dict[str, Any]:
         """See `System`."""

@@ -16,6 +16,7 @@ from features.image_match import Limits, PhotoMatcher
 from training.image_matching import JudgedPair, fit_photo_matcher
 
 FMR = 1e-4
+RECALL = "recall_at_fmr_1e-4"
 NEGATIVES_KEPT = 3_000
 SYSTEMS = (OURS, *BASELINES)
 _ROUNDS = 500
@@ -162,7 +163,7 @@ def figures(judged: Sequence[Judged], seed: int = 0) -> list[Row]:
     for system in SYSTEMS:
         both = pd.concat([_against(one, system) for one in judged], ignore_index=True)
         copies = both[both["kind"] == "copy"]
-        rows.append(_row(system, f"recall_at_fmr_{FMR:.0e}", copies, "hit", seed))
+        rows.append(_row(system, RECALL, copies, "hit", seed))
         rows.append(_row(system, "recall_at_fitted_threshold", copies, "hit_fitted", seed))
         wrong = both[(both["kind"] == "other_product")]
         rows.append(
@@ -171,7 +172,7 @@ def figures(judged: Sequence[Judged], seed: int = 0) -> list[Row]:
         fitted = float(wrong["hit_fitted"].sum() / pairs)
         rows.append(Row(system=system, metric="fmr_at_fitted_threshold", value=fitted, n=pairs, unit="share"))
         for name, part in _parts(copies):
-            rows.append(_row(system, f"recall_at_fmr_{FMR:.0e}/{name}", part, "hit", seed))
+            rows.append(_row(system, f"{RECALL}/{name}", part, "hit", seed))
         for kind, metric in (
             ("innocent", "false_query_rate"),
             ("innocent_unedited", "false_query_rate_unedited"),

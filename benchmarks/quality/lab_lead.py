@@ -111,7 +111,7 @@ def _name(sample: Sample) -> str:
     return _words(sample.name)
 
 
-def _tokens(sample: Sample) -> str:
+def tokens(sample: Sample) -> str:
     """Return the name with one token for type, country and maker, as the published bar has them."""
     facts = {"type": sample.type, "country": sample.country, "maker": sample.maker}
     return " ".join([_words(sample.name), *(f"{kind}_{type_code(text)}" for kind, text in facts.items())])
@@ -139,7 +139,7 @@ def _text_lr(data: Path, text: Callable[[Sample], str], strength: float = 10.0) 
 
 
 def _tfidf_lr(data: Path) -> np.ndarray:
-    return _text_lr(data, _tokens)
+    return _text_lr(data, tokens)
 
 
 def _tfidf_name_only(data: Path) -> np.ndarray:

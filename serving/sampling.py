@@ -121,6 +121,12 @@ def _problem(
     capacity = np.array([terms.capacity for terms in config.laboratories.values()], dtype=np.int64)
     money, items = int(config.budget.money * keep), int(config.budget.items * keep)
     reserved = options.reserved(config)
+    if config.overlap:
+        # Room for the second tests: places everywhere alike, money at the usual price.
+        items -= min(config.overlap, items - 1)
+        usual = int(np.median(options.cost[options.possible])) if options.possible.any() else 0
+        money = max(money - config.overlap * usual, 0)
+        reserved = np.minimum(reserved + -(-config.overlap // len(capacity)), capacity)
     return Problem(
         value=value,
         cost=options.cost,

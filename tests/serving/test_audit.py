@@ -560,3 +560,16 @@ def test_replay_of_nothing(decided, stub):
 
     with pytest.raises(NotFoundError):
         replay(decided[0], "nothing", lambda v: stub.StubBundle(), lambda v: load_policy())
+
+
+def test_spans_are_found_by_the_primary_key(tmp_path):
+    """Written with an OR this walked eight tables for every span."""
+    from serving.store.scan import _NEXT
+
+    with Store(f"sqlite:///{tmp_path / 's.db'}") as store, store.engine.connect() as connection:
+        for statement in _NEXT:
+            text = str(statement.compile(store.engine, compile_kwargs={"literal_binds": True})).replace(
+                ":after", "5"
+            )
+            plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text.replace('NULL', '5')}").all())
+            assert "SEARCH" in plan, plan

@@ -28,6 +28,7 @@ WORDS = 200
 """Local features of a photo that are looked up by word; the check itself uses all."""
 
 _FEW = 300
+_CHANCE = 15
 _ALIKE, _ALIKE_BITS = 0.5, 12
 _WAYS = (
     "plain",
@@ -39,7 +40,17 @@ _WAYS = (
     "mirrored 180",
     "mirrored 270",
 )
-FACTORS = ("points", "spread", "tiles", "overlap", "correlation", "cosine", "hash", "tiles_and_points")
+FACTORS = (
+    "points",
+    "many_points",
+    "spread",
+    "tiles",
+    "overlap",
+    "correlation",
+    "cosine",
+    "hash",
+    "tiles_and_points",
+)
 CONTRACT = 1
 
 
@@ -245,6 +256,7 @@ def factors(evidence: PairEvidence) -> np.ndarray:
     return np.array(
         [
             points,
+            min(1.0, max(0.0, (evidence.inliers - _CHANCE) / _CHANCE)),
             evidence.spread,
             tiles,
             evidence.overlap,

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.image_match import FACTORS, Limits, PairEvidence, PhotoMatcher, factors
+from training.calibration import fit_platt
 
 BASE_RATE = 0.05
 """Share of true copies among the pairs that the index brings up, which probabilities are calibrated to (assumption)."""
 
+EVEN = 0.5
+"""The exact tier, which may block, never rests on less than an even chance."""
+
 _RIDGE = 0.02
 _LEAST = 30
+_BY_PLACE = ("points", "many_points", "spread", "tiles_and_points")
+_BY_LOOK = ("tiles", "correlation", "cosine", "hash", "tiles_and_points")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +101,18 @@ def fit_photo_matcher(
 
     Notes
     -----
-    Logistic regression with weights that cannot be negative: more evidence never makes a match less probable.
+    Logistic regression with weights that cannot be negative: more evidence never makes a match less probable. Each
+    pair is also shown without what speaks for it by place, and without what speaks for it by look: an edit that no one
+    has seen may take either away, and the other must carry the match.
     """
     allowance = allowance or Allowance()
     x = np.array([factors(pair.evidence) for pair in pairs]).reshape(len(pairs), len(FACTORS))
     y = np.array([pair.same for pair in pairs], bool)
     if min(y.sum(), (~y).sum()) < _LEAST:
         raise ValueError(f"got {y.sum()} copies and {(~y).sum()} others; expected at least {_LEAST} of each")
-    weights, offset = _logistic(x, y)
+    weights, offset = _logistic(np.concatenate([x, *_without(x)]), np.tile(y, 3))
+    slope, shift = fit_platt(x @ weights + offset, y.astype(float), weight=_shares(y))
+    weights, offset = weights * slope, offset * slope + shift
     odds = x @ weights + offset
     by_pair = _threshold(odds[~y], allowance.pair * n_negative_pairs)
     by_query = _threshold(_worst(pairs, odds, y), allowance.query * n_innocent_queries)
@@ -110,11 +120,16 @@ def fit_photo_matcher(
     return PhotoMatcher(
         weights=tuple(float(one) for one in weights),
         offset=float(offset),
-        exact=_sigmoid(exact),
+        exact=max(EVEN, _sigmoid(exact)),
         near=_sigmoid(min(near, exact)),
         fitted_on=fitted_on,
         limits=limits or Limits(),
     )
+
+
+def _without(x: np.ndarray) -> list[np.ndarray]:
+    """Give the pairs with one kind of evidence missing, for either kind."""
+    return [x * [name not in kind for name in FACTORS] for kind in (_BY_PLACE, _BY_LOOK)]
 
 
 def _worst(pairs: Sequence[JudgedPair], odds: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -135,10 +150,15 @@ def _threshold(wrong: np.ndarray, allowed: float) -> float:
     return float(np.nextafter(ordered[place], np.inf)) + 1e-6
 
 
+def _shares(y: np.ndarray) -> np.ndarray:
+    """Weights that bring the pairs to the base rate; their mean is 1."""
+    return np.where(y, BASE_RATE / y.mean(), (1 - BASE_RATE) / (1 - y.mean()))
+
+
 def _logistic(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     from scipy.optimize import minimize
 
-    share = np.where(y, BASE_RATE / y.mean(), (1 - BASE_RATE) / (1 - y.mean()))
+    share = _shares(y)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         z = x @ theta[:-1] + theta[-1]

@@ -12,13 +12,17 @@ from benchmarks.relisting.collect import BASELINES, PLAIN, Answer
 from benchmarks.relisting.edits import PAIRS, SEEN, UNSEEN
 from benchmarks.relisting.photos import FOLDS, Original
 from benchmarks.results_file import LABELS, OURS, Row
-from features.image_match import Limits, PhotoMatcher
+from features.image_match import Limits, PhotoMatcher, load_matcher
 from training.image_matching import JudgedPair, fit_photo_matcher
 
 FMR = 1e-4
 RECALL = "recall_at_fmr_1e-4"
 NEGATIVES_KEPT = 3_000
-SYSTEMS = (OURS, *BASELINES)
+STARTER = "starter"
+"""Our system with the numbers that come with the package, which saw no photo."""
+
+MATCHED = (OURS, STARTER)
+SYSTEMS = (*MATCHED, *BASELINES)
 _ROUNDS = 500
 KINDS = ("copy", "other_product", "innocent", "innocent_unedited", "sibling")
 
@@ -81,8 +85,10 @@ def scores(half: Half, matcher: PhotoMatcher) -> pd.DataFrame:
         while its own product is not banned. ``sibling``: the best match with another photo of the same product.
     """
     rows: list[tuple[str, str, str, str, str, float]] = []
+    starter = load_matcher()
     for answer in half.answers:
-        rows += _ours(half, matcher, answer)
+        rows += _ours(half, OURS, matcher, answer)
+        rows += _ours(half, STARTER, starter, answer)
         rows += _theirs(half, answer)
     frame = pd.DataFrame(rows, columns=["system", "kind", "photo", "edit", "other", "score"])
     wrong = frame[frame["kind"] == "other_product"]
@@ -95,17 +101,17 @@ def _ours(
 ) -> Iterable[tuple[str, str, str, str, str, float]]:
     found = {key: matcher.probability(evidence) for key, evidence in answer.pairs}
     if answer.edit != PLAIN:
-        yield OURS, "copy", answer.photo, answer.edit, answer.photo, found.get(answer.photo, 0.0)
+        yield system, "copy", answer.photo, answer.edit, answer.photo, found.get(answer.photo, 0.0)
         for key, p in found.items():
             if not half.same(key, answer.photo):
-                yield OURS, "other_product", answer.photo, answer.edit, key, p
+                yield system, "other_product", answer.photo, answer.edit, key, p
     elif answer.siblings["phash"] is not None:
         siblings = [p for key, p in found.items() if half.same(key, answer.photo) and key != answer.photo]
-        yield OURS, "sibling", answer.photo, answer.edit, "", max(siblings, default=0.0)
+        yield system, "sibling", answer.photo, answer.edit, "", max(siblings, default=0.0)
     if answer.innocent is not None:
         kind = "innocent_unedited" if answer.edit == PLAIN else "innocent"
         best = max((matcher.probability(evidence) for _, evidence in answer.innocent), default=0.0)
-        yield OURS, kind, answer.photo, answer.edit, "", best
+        yield system, kind, answer.photo, answer.edit, "", best
 
 
 def _theirs(half: Half, answer: Answer) -> Iterable[tuple[str, str, str, str, str, float]]:
@@ -146,14 +152,14 @@ class Judged:
     here
         Per system, the threshold at which this half itself has the false-match rate.
     exact
-        Our own operating point, found on the other half.
+        Per system of ours, its operating point, found on the other half or, for the starter, on drawn pictures.
     """
 
     frame: pd.DataFrame
     pairs: int
     fitted: dict[str, float]
     here: dict[str, float]
-    exact: float
+    exact: dict[str, float]
 
 
 def figures(judged: Sequence[Judged], seed: int = 0) -> list[Row]:
@@ -181,34 +187,47 @@ def figures(judged: Sequence[Judged], seed: int = 0) -> list[Row]:
             part = both[both["kind"] == kind]
             if len(part):
                 rows.append(_row(system, metric, part, "hit", seed))
-        if system == OURS:
-            rows += _operating(both, pairs, seed)
+        if system in MATCHED:
+            rows += _operating(system, both, pairs, seed)
     return rows
 
 
-def _operating(both: pd.DataFrame, pairs: int, seed: int) -> list[Row]:
+def _operating(system: str, both: pd.DataFrame, pairs: int, seed: int) -> list[Row]:
     """What the policy feels: the exact tier as fitted."""
     copies, wrong = both[both["kind"] == "copy"], both[both["kind"] == "other_product"]
-    rows = [_row(OURS, "exact_tier_recall", copies, "hit_exact", seed)]
+    rows = [_row(system, "exact_tier_recall", copies, "hit_exact", seed)]
     rate = float(wrong["hit_exact"].sum() / pairs)
-    rows.append(Row(system=OURS, metric="exact_tier_fmr", value=rate, n=pairs, unit="share"))
+    rows.append(Row(system=system, metric="exact_tier_fmr", value=rate, n=pairs, unit="share"))
     for kind in ("innocent", "innocent_unedited"):
         part = both[both["kind"] == kind]
         metric = f"exact_tier_false_query_rate{'' if kind == 'innocent' else '_unedited'}"
-        rows.append(_row(OURS, metric, part, "hit_exact", seed))
+        rows.append(_row(system, metric, part, "hit_exact", seed))
     bank = pairs / max(1, len(copies))
-    grown = 1 - (1 - min(1.0, rate)) ** 10_000
-    rows.append(Row(system=OURS, metric="bank_photos_a_query_met", value=bank, n=len(copies), unit="photos"))
+    rows.append(
+        Row(system=system, metric="bank_photos_a_query_met", value=bank, n=len(copies), unit="photos")
+    )
+    low, high = _poisson(int(wrong["hit_exact"].sum()))
+    grown = [1 - (1 - min(1.0, count / pairs)) ** 10_000 for count in (rate * pairs, low, high)]
     rows.append(
         Row(
-            system=OURS,
+            system=system,
             metric="exact_tier_false_query_rate_10000_bans",
-            value=grown,
+            value=grown[0],
+            low=grown[1],
+            high=grown[2],
             n=pairs,
             unit="extrapolated",
         )
     )
     return rows
+
+
+def _poisson(count: int) -> tuple[float, float]:
+    """95 % interval of a count (exact; Garwood, 1936), as if false matches came one by one."""
+    from scipy.stats import chi2
+
+    low = float(chi2.ppf(0.025, 2 * count)) / 2 if count else 0.0
+    return low, float(chi2.ppf(0.975, 2 * count + 2)) / 2
 
 
 def _against(one: Judged, system: str) -> pd.DataFrame:
@@ -217,7 +236,7 @@ def _against(one: Judged, system: str) -> pd.DataFrame:
     # The stricter of both: a threshold from elsewhere that happens to be lax here would not be at this rate.
     frame["hit"] = frame["score"] > max(one.fitted[system], one.here[system])
     frame["hit_fitted"] = frame["score"] > one.fitted[system]
-    frame["hit_exact"] = frame["score"] >= one.exact
+    frame["hit_exact"] = frame["score"] >= one.exact.get(system, np.inf)
     return frame
 
 
@@ -272,7 +291,8 @@ def judge(both: Sequence[Half], matchers: Sequence[PhotoMatcher]) -> list[Judged
         n = Half([a for a in other.answers if a.edit in SEEN], other.photos).negative_pairs
         fitted = {system: threshold_at(base, system, n) for system in SYSTEMS}
         here = {system: threshold_at(frames[fold], system, half.negative_pairs) for system in SYSTEMS}
-        found.append(Judged(frames[fold], half.negative_pairs, fitted, here, matchers[1 - fold].exact))
+        exact = {OURS: matchers[1 - fold].exact, STARTER: load_matcher().exact}
+        found.append(Judged(frames[fold], half.negative_pairs, fitted, here, exact))
     return found
 
 
@@ -286,7 +306,8 @@ def stored(judged: Sequence[Judged]) -> pd.DataFrame:
         frames.append(pd.DataFrame(columns))
         said = [(f"{fold}|fitted||", system, "", value) for system, value in one.fitted.items()]
         said += [(f"{fold}|here||", system, "", value) for system, value in one.here.items()]
-        said += [(f"{fold}|exact||", OURS, "", one.exact), (f"{fold}|pairs||", LABELS, "", one.pairs)]
+        said += [(f"{fold}|exact||", system, "", value) for system, value in one.exact.items()]
+        said.append((f"{fold}|pairs||", LABELS, "", one.pairs))
         frames.append(pd.DataFrame(said, columns=["item", "system", "class", "score"]))
     return pd.concat(frames, ignore_index=True)
 
@@ -302,5 +323,5 @@ def judged_of(frame: pd.DataFrame) -> list[Judged]:
                 if kind in ("fitted", "here", "exact", "pairs")}  # fmt: skip
         scored = one[one["kind"].isin(KINDS)].rename(columns={"class": "edit"})
         pairs = int(said["pairs"][LABELS])
-        found.append(Judged(scored, pairs, said["fitted"], said["here"], said["exact"][OURS]))
+        found.append(Judged(scored, pairs, said["fitted"], said["here"], said["exact"]))
     return found

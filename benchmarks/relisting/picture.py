@@ -21,7 +21,7 @@ _EACH = 15
 
 def draw(judged: Sequence[Judged], photos: Mapping[str, Original], path: Path) -> None:
     """Write a PNG page: per kind, pairs of query and bank photo with edit and probability below."""
-    ours = pd.concat([one.frame[one.frame["system"] == OURS].assign(exact=one.exact) for one in judged])
+    ours = pd.concat([one.frame[one.frame["system"] == OURS].assign(exact=one.exact[OURS]) for one in judged])
     copies = ours[ours["kind"] == "copy"]
     kinds = {
         "missed copies, least probable first": copies[copies["score"] < copies["exact"]].nsmallest(

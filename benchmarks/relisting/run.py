@@ -67,7 +67,7 @@ def worst(judged: list[measure.Judged], count: int = 40) -> None:
     for one in judged:
         ours = one.frame[one.frame["system"] == OURS]
         wrong = ours[ours["kind"] == "other_product"].nlargest(count, "score")
-        missed = ours[(ours["kind"] == "copy") & (ours["score"] < one.exact)]
+        missed = ours[(ours["kind"] == "copy") & (ours["score"] < one.exact[OURS])]
         for kind, part in (("wrong", wrong), ("missed", missed)):
             for row in part.to_dict("records"):
                 line = f"{kind} {row['photo']} {row['edit']} {row['other']} {row['score']:.4f}"

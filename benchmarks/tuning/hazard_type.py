@@ -167,19 +167,6 @@ def main(data: Path) -> None:
     bench = read_bench(data)
     start = load_config(HERE / "hazard_type.yaml").heads.model_dump()
     rows: list[dict[str, object]] = []
-
-    def note(system: str, settings: Mapping[str, object], figures: Mapping[str, float]) -> None:
-        rows.append({"system": system, "settings": dict(settings), "macro_ap": dict(figures)})
-        click.echo(f"{system:22} {json.dumps(dict(settings)):34} {json.dumps(dict(figures))}", err=True)
-
-    for strength in (1.0, 10.0):
-        note("tfidf_lr", {"strength": strength}, judge_tfidf(bench, strength))
-    for text in TEXTS:
-        note("ours", {"text": text}, judge(bench, text, HeadSettings(**start)))
-    for change in CHANGES[1:]:
-        settings = start | dict(change)
-        if settings != start:
-            note("ours", change, judge(bench, "view_and_group", HeadSettings(**settings)))
     report = {
         "task": "hazard_type",
         "command": "python -m benchmarks.tuning.hazard_type",
@@ -191,8 +178,22 @@ def main(data: Path) -> None:
         "settings_in_force": start,
         "rows": rows,
     }
-    path = RESULTS / "tuning_hazard_type.json"
-    path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    def note(system: str, settings: Mapping[str, object], figures: Mapping[str, float]) -> None:
+        rows.append({"system": system, "settings": dict(settings), "macro_ap": dict(figures)})
+        # Written as it grows: the whole takes a quarter of an hour on one core.
+        text = json.dumps(report, ensure_ascii=False, indent=1)
+        (RESULTS / "tuning_hazard_type.json").write_text(text + "\n", encoding="utf-8")
+        click.echo(f"{system:22} {json.dumps(dict(settings)):34} {json.dumps(dict(figures))}", err=True)
+
+    for strength in (1.0, 10.0):
+        note("tfidf_lr", {"strength": strength}, judge_tfidf(bench, strength))
+    for text in TEXTS:
+        note("ours", {"text": text}, judge(bench, text, HeadSettings(**start)))
+    for change in CHANGES[1:]:
+        settings = start | dict(change)
+        if settings != start:
+            note("ours", change, judge(bench, "view_and_group", HeadSettings(**settings)))
 
 
 if __name__ == "__main__":

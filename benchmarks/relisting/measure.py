@@ -97,7 +97,7 @@ def scores(half: Half, matcher: PhotoMatcher) -> pd.DataFrame:
 
 
 def _ours(
-    half: Half, matcher: PhotoMatcher, answer: Answer
+    half: Half, system: str, matcher: PhotoMatcher, answer: Answer
 ) -> Iterable[tuple[str, str, str, str, str, float]]:
     found = {key: matcher.probability(evidence) for key, evidence in answer.pairs}
     if answer.edit != PLAIN:

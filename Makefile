@@ -55,8 +55,7 @@ starter: $(VENV)/.everything
 
 benchmark: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
-	$(BIN)/python -m benchmarks.quality.run hazard_type --data "$(DATA)"
-	$(BIN)/python -m benchmarks.quality.run lab_lead --data "$(DATA)"
+	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.run hazard_type lab_lead
 	$(BIN)/python -m benchmarks.document
 
 clean:

@@ -89,8 +89,8 @@ class BansApi:
         _local(request)
         said = _read(JudgementRequest, await _body(request))
         office, ban_id = self.office(), request.path_params["ban_id"]
-        listing = parse_listing(said.listing)
         desk = office.desk
+        listing = await _blocking(parse_listing, said.listing)
         if said.upheld:
             entry = await _blocking(desk.uphold, ban_id, listing.id, ACTOR)
         else:

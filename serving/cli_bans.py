@@ -24,9 +24,24 @@ _store = click.option(
     show_default=True,
     help="Address of the store: a file or postgresql://... [env: LISTING_RISK_STORE]",
 )
-_bundle = click.option("--bundle", type=click.Path(path_type=Path), help="[default: the starter bundle]")
-_policy = click.option("--policy", type=_FILE, help="[default: the policy of the package]")
+_MODEL = (
+    click.option("--bundle", type=click.Path(path_type=Path), help="[default: the starter bundle]"),
+    click.option("--policy", type=_FILE, help="[default: the policy of the package]"),
+    click.option(
+        "--matcher",
+        type=_FILE,
+        envvar="LISTING_RISK_MATCHER",
+        help="[default: the matcher of the package] [env: LISTING_RISK_MATCHER]",
+    ),
+)
 _actor = click.option("--actor", default=None, help="Who acts, for the record. [default: the account's name]")
+
+
+def _model(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take the files that decide."""
+    for option in reversed(_MODEL):
+        function = option(function)
+    return function
 
 
 def _clear(function: Callable[..., None]) -> Callable[..., None]:
@@ -46,13 +61,15 @@ def _clear(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _office(store: str, bundle: Path | None = None, policy: Path | None = None) -> Iterator[BanOffice]:
+def _office(
+    store: str, bundle: Path | None = None, policy: Path | None = None, matcher: Path | None = None
+) -> Iterator[BanOffice]:
     from serving.ban_office import open_office
     from serving.settings import Settings
 
     if "://" not in store:
         Path(store).parent.mkdir(parents=True, exist_ok=True)
-    with open_office(store, Settings(bundle=bundle, policy=policy)) as office:
+    with open_office(store, Settings(bundle=bundle, policy=policy), matcher) as office:
         yield office
 
 
@@ -80,8 +97,7 @@ def bans() -> None:
     help="Of the authority's notice: regulator, number, date, url.",
 )
 @_store
-@_bundle
-@_policy
+@_model
 @_actor
 @_clear
 def add(
@@ -90,9 +106,8 @@ def add(
     bank: str,
     notice: tuple[str, ...],
     store: str,
-    bundle: Path | None,
-    policy: Path | None,
     actor: str | None,
+    **model: Path | None,
 ) -> None:
     """Ban one item, a JSON listing, and decide about everything in the catalogue that matches it.
 
@@ -110,7 +125,7 @@ def add(
             "notice": dict(map(_pair, notice)) or None,
         }
     )
-    with _office(store, bundle, policy) as office:
+    with _office(store, **model) as office:
         _show(office.place(request, _who(actor)).to_json())
 
 
@@ -132,28 +147,24 @@ def list_bans(state: str | None, bank: str | None, store: str) -> None:
 @click.argument("ban_id")
 @click.option("--reason", default="", help="Why, in a few words.")
 @_store
-@_bundle
-@_policy
+@_model
 @_actor
 @_clear
-def lift(
-    ban_id: str, reason: str, store: str, bundle: Path | None, policy: Path | None, actor: str | None
-) -> None:
+def lift(ban_id: str, reason: str, store: str, actor: str | None, **model: Path | None) -> None:
     """Lift a ban and decide anew about what it held."""
-    with _office(store, bundle, policy) as office:
+    with _office(store, **model) as office:
         _show(office.lift(ban_id, _who(actor), reason).to_json())
 
 
 @bans.command("look-back")
 @click.argument("ban_id")
 @_store
-@_bundle
-@_policy
+@_model
 @_actor
 @_clear
-def look_back(ban_id: str, store: str, bundle: Path | None, policy: Path | None, actor: str | None) -> None:
+def look_back(ban_id: str, store: str, actor: str | None, **model: Path | None) -> None:
     """Search the catalogue for a ban again, for example after a crash or an import."""
-    with _office(store, bundle, policy) as office:
+    with _office(store, **model) as office:
         _show(office.look_back(office.desk.book.entry(ban_id), _who(actor)).to_json())
 
 
@@ -184,6 +195,33 @@ def bank(bank: str, enable_ratio: float, store: str, actor: str | None) -> None:
     click.echo(f"{bank}: {enable_ratio:g}")
 
 
+@bans.command("train-matcher")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="LISTING_RISK_DATA",
+    required=True,
+    help="Folder of past results. [env: LISTING_RISK_DATA]",
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The matcher file.")
+@click.option("--allowed-only", is_flag=True, help="Use only what may be passed on with the package.")
+@_clear
+def matcher_train(data: Path, output: Path, allowed_only: bool) -> None:
+    """Train the matcher that says whether two offers are one product.
+
+    \b
+    Examples:
+      listing-risk bans train-matcher --data ./past --output matcher.safetensors
+    """  # noqa: D301
+    from training.matcher_train import train_matcher
+
+    matcher = train_matcher(
+        data, output, allowed_only=allowed_only, say=lambda step: click.echo(step, err=True)
+    )
+    points = ", ".join(f"{name} {p:.4f}" for name, p in matcher.header.points.items())
+    click.echo(f"{sum(matcher.header.trained_on.values()):,} pairs; {points} -> {output}")
+
+
 @click.group("catalogue")
 def catalogue() -> None:
     """Keep the live catalogue, which a new ban is searched in."""
@@ -194,8 +232,11 @@ def catalogue() -> None:
 @click.option("--columns", help="Column map: title=name,price=min_price or a named one such as coupang_kr.")
 @click.option("--marketplace", default=None, help="For rows that give none.")
 @_store
+@_model
 @_clear
-def catalogue_add(source: Path, columns: str | None, marketplace: str | None, store: str) -> None:
+def catalogue_add(
+    source: Path, columns: str | None, marketplace: str | None, store: str, **model: Path | None
+) -> None:
     """Add listings of a CSV, JSONL or Parquet file, or new versions of them.
 
     \b
@@ -221,7 +262,7 @@ def catalogue_add(source: Path, columns: str | None, marketplace: str | None, st
                 yield row
 
     console = Console(stderr=True)
-    with _office(store) as office, Progress(console=console, disable=not console.is_terminal) as bar:
+    with _office(store, **model) as office, Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("adding", total=None)
         for count in office.catalogue.add(good()):
             added += count

@@ -130,7 +130,7 @@ def test_words_and_photos_make_one_probability(p_text, low, high):
 def test_a_confirmed_look_alike_is_left_alone_and_the_banned_item_is_not(office):
     item = titled("Rainbow Magnet Balls 5mm 216 Pieces Desk Cube", id="old", brand="Zorb", price=9.0)
     ban_id = ban(office, item)
-    fine = titled("Rainbow Magnet Balls 5mm 216 Pieces Desk Cube Large", id="fine", brand="Zorb", price=20.0)
+    fine = titled("New Rainbow Magnet Balls 5mm 216 Pieces Desk Cube", id="fine", brand="Zorb", price=11.0)
     finder = MatchFinder(office.desk.bank)
     assert finder.find(fine)
     office.desk.overturn(ban_id, fine, "ann")

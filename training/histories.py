@@ -13,8 +13,11 @@ from itertools import combinations
 import numpy as np
 
 Key = tuple[int, ...]
-_GAIN = 1e-4
-_KEPT = 60
+# Log-likelihood, in nats over all results, that a key must add.
+_GAIN = 3.0
+_CLOSEST, _USUAL = 12, 2.0
+# Imaginary results at the coarser key's rate: few where goods of one key all end alike, many where they do not.
+_STRENGTHS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 
 
 def crosses(codes: np.ndarray, keys: Sequence[Key]) -> np.ndarray:
@@ -51,16 +54,16 @@ class Histories:
         ndarray of shape (n, n_keys): `crosses` of all rows, known before any result.
     keys
         Columns of each cross, coarse ones before the crosses that contain them.
-    strength
-        Imaginary results at the coarser key's rate.
     chosen
         Positions of the keys in use.
+    strength
+        Of each key in use: imaginary results at the coarser key's rate.
     """
 
     numbers: np.ndarray
     keys: Sequence[Key]
-    strength: float = 2.0
     chosen: list[int] = field(default_factory=list)
+    strength: list[float] = field(default_factory=list)
 
     def fit(
         self, rows: np.ndarray, outcome: np.ndarray, most: int = 6, within: Sequence[int] | None = None
@@ -78,25 +81,27 @@ class Histories:
         within
             Positions of the keys to choose from; None for all.
         """
-        self.chosen = []
-        rate = np.full(len(rows), outcome.mean())
+        self.chosen, self.strength = [], []
+        if not len(rows):
+            return
+        seen = _Seen(self.numbers[rows], outcome)
         left = list(range(len(self.keys))) if within is None else list(within)
-        best = _loss(rate, outcome)
-        while left and len(self.chosen) < most:
-            tried = sorted((_loss(self._loo(key, rows, outcome, rate), outcome), key) for key in left)
-            loss, key = tried[0]
-            if loss >= best - _GAIN:
+        best, least = _loss(seen.chain([]), outcome), _GAIN / len(rows)
+        chain: list[tuple[int, float]] = []
+        while left and len(chain) < most:
+            tried = sorted((_loss(seen.chain([*chain, (key, _USUAL)]), outcome), key) for key in left)
+            loss, key, strength = min(
+                (_loss(seen.chain([*chain, (key, strength)]), outcome), key, strength)
+                for _, key in tried[:_CLOSEST]
+                for strength in _STRENGTHS
+            )
+            if loss >= best - least:
                 break
-            rate, best = self._loo(key, rows, outcome, rate), loss
-            self.chosen.append(key)
-            # A key that is far from helping now seldom helps next to a better one.
-            left = [other for _, other in tried[1:_KEPT]]
-
-    def _loo(self, key: int, rows: np.ndarray, outcome: np.ndarray, prior: np.ndarray) -> np.ndarray:
-        number = self.numbers[rows, key]
-        size = int(self.numbers[:, key].max(initial=0)) + 1
-        n, k = np.bincount(number, minlength=size), np.bincount(number, outcome, minlength=size)
-        return (k[number] - outcome + self.strength * prior) / (n[number] - 1 + self.strength)
+            best = loss
+            chain.append((key, strength))
+            left.remove(key)
+        chain.sort(key=lambda link: seen.kinds(link[0]))
+        self.chosen, self.strength = [key for key, _ in chain], [strength for _, strength in chain]
 
     def features(self, rows: np.ndarray, outcome: np.ndarray, of: np.ndarray) -> np.ndarray:
         """Rate and count per chosen key, drawn toward the key before; results of a row itself are left out.
@@ -111,16 +116,44 @@ class Histories:
         own = known[of]
         prior = np.full(len(of), outcome.mean() if len(outcome) else 0.5)
         rates, counts = [], []
-        for key in self.chosen:
+        for key, strength in zip(self.chosen, self.strength, strict=True):
             size = int(self.numbers[:, key].max(initial=0)) + 1
             seen = self.numbers[rows, key]
             n = np.bincount(seen, minlength=size)[self.numbers[of, key]].astype(float)
             k = np.bincount(seen, outcome, minlength=size)[self.numbers[of, key]]
             n, k = n - ~np.isnan(own), k - np.nan_to_num(own)
-            prior = (k + self.strength * prior) / (n + self.strength)
+            prior = (k + strength * prior) / (n + strength)
             rates.append(prior)
             counts.append(np.log1p(n))
         return np.column_stack([*rates, *counts]) if rates else np.zeros((len(of), 0))
+
+
+class _Seen:
+    """Results by key; each row is predicted from the other rows of its keys, coarse keys first."""
+
+    def __init__(self, numbers: np.ndarray, outcome: np.ndarray) -> None:
+        self._numbers, self._outcome = numbers, outcome
+        self._tables: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
+
+    def _table(self, key: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return the number of kinds, and per row the tests and fails of the other rows of its kind."""
+        if key not in self._tables:
+            kind = np.unique(self._numbers[:, key], return_inverse=True)[1]
+            n, k = np.bincount(kind), np.bincount(kind, self._outcome)
+            self._tables[key] = (len(n), n[kind] - 1.0, k[kind] - self._outcome)
+        return self._tables[key]
+
+    def kinds(self, key: int) -> int:
+        """Return how many kinds of the key have results."""
+        return self._table(key)[0]
+
+    def chain(self, links: Sequence[tuple[int, float]]) -> np.ndarray:
+        """Return the predicted rate per row."""
+        rate = np.full(len(self._outcome), self._outcome.mean())
+        for key, strength in sorted(links, key=lambda link: self.kinds(link[0])):
+            _, n, k = self._table(key)
+            rate = (k + strength * rate) / (n + strength)
+        return rate
 
 
 def _loss(rate: np.ndarray, outcome: np.ndarray) -> float:

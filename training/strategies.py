@@ -288,7 +288,7 @@ class Ours:
         if not keys:
             return p, np.zeros(len(p))
         chain, tests = both[cut:, keys - 1], np.expm1(both[cut:, 2 * keys - 1])
-        return p, np.sqrt(chain * (1 - chain) / (tests + self._history.strength + 1))
+        return p, np.sqrt(chain * (1 - chain) / (tests + self._history.strength[-1] + 1))
 
     def _critical_rate(self, rows: np.ndarray, seen: Seen) -> np.ndarray:
         if self._critical is None or not self._critical.chosen:

@@ -39,7 +39,9 @@ def customs(folder: Path) -> Stream:
         f"{name} tenth": pd.qcut(table[name], 10, labels=False, duplicates="drop").to_numpy()
         for name in ("Item Price", "Net Mass")
     }
-    columns = {name: table[name].to_numpy() for name in CODES} | parts | tenths
+    # The same goods declared again have the same mass and value to the last digit, as a re-listing has the same photo.
+    exact = {f"{name} exact": table[name].to_numpy() for name in ("Item Price", "Net Mass")}
+    columns = {name: table[name].to_numpy() for name in CODES} | parts | tenths | exact
     codes = np.column_stack([pd.factorize(values, use_na_sentinel=False)[0] for values in columns.values()])
     return Stream(
         Goods(codes.astype(np.int64), table[list(AMOUNTS)].to_numpy(float), (*columns, *AMOUNTS), days // 7),

@@ -18,7 +18,7 @@ import pytest
 
 FILES = Path(__file__).parents[1] / "files"
 ROOT = Path(__file__).parents[2]
-SECRET = "비밀스러운-판매자-문구-8841"
+SECRET = "비밀스러운-판매자-문구-zqjwxv"
 JSON = {"content-type": "application/json"}
 
 
@@ -202,7 +202,7 @@ def test_no_listing_text_in_its_output(served):
     time.sleep(0.2)
     output = served.output()
     assert failed.headers["x-request-id"] in output
-    assert SECRET not in output and "8841" not in output
+    assert SECRET not in output and "zqjwxv" not in output
 
 
 def test_serving_imports_no_training_library(served):

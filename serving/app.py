@@ -8,57 +8,44 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from features.schema import Listing
 from serving import logs, pages
 from serving.bans_api import BansApi
 from serving.decisions import Decision
+from serving.doors import DecisionSink, Doors, Engine, MakeRoom, Work
 from serving.edge import Edge, Trace, json_response, not_ready, on_http, on_problem
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.openapi import openapi_document
-from serving.predictor import Explain, Predictor, load_predictor
-from serving.problems import INTERNAL, NOT_READY, NOT_RECORDED, OVERLOADED, ProblemError
+from serving.opening import open_engine
+from serving.predictor import Explain, Predictor
+from serving.problems import INTERNAL, NOT_RECORDED, OVERLOADED, ProblemError
 from serving.problems import body as problem_body
 from serving.reading import check_type, parse_json, read_body
 from serving.requests import Item, Refused, explain_of, items_of, read_item
 from serving.settings import Settings, read_settings
 
-if TYPE_CHECKING:
-    from serving.retroaction import BanOffice
-
 _HTML_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
     "Referrer-Policy": "no-referrer",
 }
+__all__ = ["DecisionSink", "Doors", "Engine", "create_app", "from_environment"]
+
 log = logging.getLogger("serving.app")
 
-
-class DecisionSink(Protocol):
-    """Where decisions are recorded before they are given."""
-
-    async def record(self, decisions: Sequence[Decision], listings: Sequence[Listing]) -> None:
-        """Record all of them or raise; the answer waits for it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What answers requests once it is loaded."""
-
-    predictor: Predictor
-    sink: DecisionSink | None = None
-    bans: BanOffice | None = None
-
+ROOMS: tuple[MakeRoom, ...] = (BansApi,)
+"""What answers beside scoring; each adds its routes here, and nowhere else."""
+WORKS: tuple[Work, ...] = ()
+"""What goes on beside answering, in every worker process."""
 
 Load = Callable[[], Engine]
 
@@ -89,7 +76,7 @@ class Api:
         self.load = load
         self.settings = settings
         self.metrics = Metrics()
-        self.engine: Engine | None = None
+        self.doors = Doors(settings, self.metrics)
         self.pool: ThreadPoolExecutor | None = None
         self.single = Gate(settings.limits.waiting)
         self.many = Gate(settings.limits.waiting_many)
@@ -100,8 +87,10 @@ class Api:
         if self.settings.log == "json":
             logs.configure(sys.stderr)
         self.pool = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="score")
-        engine = await asyncio.get_running_loop().run_in_executor(self.pool, self.load)
-        self.engine, predictor = engine, engine.predictor
+        loop = asyncio.get_running_loop()
+        engine = await loop.run_in_executor(self.pool, self.load)
+        self.doors.loaded, predictor = engine, engine.predictor
+        works = ExitStack()
         versions = {
             "model_version": predictor.model_version,
             "policy_version": predictor.policy.version,
@@ -109,16 +98,21 @@ class Api:
         self.metrics.info.labels(**versions).set(1)
         logs.event(log, logging.INFO, "ready", versions | {"uncovered": len(predictor.policy.uncovered)})
         try:
+            for work in WORKS:
+                await loop.run_in_executor(self.pool, works.enter_context, work(self.doors))
             yield
         finally:
-            self.engine = None
+            await loop.run_in_executor(self.pool, works.close)
+            self.doors.loaded = None
             self.pool.shutdown()
+            if engine.store is not None:
+                engine.store.close()
 
     def ready(self) -> tuple[Engine, ThreadPoolExecutor]:
         """Return what answers requests, or raise the 503 problem."""
-        if self.engine is None or self.pool is None:
+        if self.pool is None:
             raise not_ready()
-        return self.engine, self.pool
+        return self.doors.engine(), self.pool
 
     async def score(self, request: Request) -> Response:
         """Decide about one listing."""
@@ -175,13 +169,6 @@ class Api:
         engine, _ = self.ready()
         return json_response(model_card(engine.predictor))
 
-    def ban_office(self) -> BanOffice:
-        """Return where bans are kept, or raise the 503 problem."""
-        engine, _ = self.ready()
-        if engine.bans is None:
-            raise ProblemError(NOT_READY, "No store is set, so no ban could be kept.")
-        return engine.bans
-
     async def live(self, request: Request) -> Response:
         """Say that the process runs."""
         return json_response({"status": "ok"})
@@ -209,8 +196,8 @@ class Api:
         engine, _ = self.ready()
         return HTMLResponse(pages.landing(model_card(engine.predictor)), headers=_HTML_HEADERS)
 
-    def routes(self) -> list[Route]:
-        """Return every route."""
+    def routes(self) -> list[BaseRoute]:
+        """Return every route, those of the rooms too."""
         return [
             Route("/", self.landing, methods=["GET"]),
             Route("/v1/score", self.score, methods=["POST"]),
@@ -222,7 +209,7 @@ class Api:
             Route("/livez", self.live, methods=["GET"]),
             Route("/readyz", self.ready_state, methods=["GET"]),
             Route("/metrics", self.render_metrics, methods=["GET"]),
-            *BansApi(self.ban_office).routes(),
+            *(route for room in ROOMS for route in room(self.doors).routes()),
         ]
 
 
@@ -317,4 +304,4 @@ def create_app(load: Load, settings: Settings) -> Starlette:
 def from_environment() -> Starlette:
     """Build the application from ``LISTING_RISK_*``: ``uvicorn --factory serving.app:from_environment``."""
     settings = read_settings(os.environ)
-    return create_app(lambda: Engine(load_predictor(settings)), settings)
+    return create_app(lambda: open_engine(settings), settings)

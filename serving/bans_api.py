@@ -20,6 +20,7 @@ from serving.reading import check_type, parse_json, read_body
 from serving.store.errors import BusyError, InvalidRecordError, StoreUnavailableError
 
 if TYPE_CHECKING:
+    from serving.doors import Doors
     from serving.retroaction import BanOffice
 
 ACTOR = "local"
@@ -36,12 +37,12 @@ class BansApi:
 
     Parameters
     ----------
-    office
-        Gives the office once it is open, or raises a problem.
+    doors
+        The way to where bans are kept.
     """
 
-    def __init__(self, office: Callable[[], BanOffice]) -> None:
-        self.office = office
+    def __init__(self, doors: Doors) -> None:
+        self.office = doors.bans
 
     def routes(self) -> list[Route]:
         """Return every route."""

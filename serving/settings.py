@@ -48,7 +48,9 @@ class Settings:
     """Where the service listens and what it loads.
 
     ``bundle`` and ``policy`` None mean the starter bundle and the default policy. ``register`` is a file of KC
-    certificates and their states, as imported. ``workers`` are processes of the service; in each, ``threads`` score
+    certificates and their states, as imported. ``store`` is the address of the store, a path to a SQLite file or
+    ``postgresql://...``; empty scores without recording anything. ``matcher`` None means the matcher of the package.
+    ``workers`` are processes of the service; in each, ``threads`` score
     blocks of listings beside the event loop.
     """
 
@@ -61,6 +63,20 @@ class Settings:
     workers: int = 1
     log: Log = "json"
     limits: Limits = field(default_factory=Limits)
+    store: str = ""
+    matcher: Path | None = None
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder of this user that outlives a session: ``$XDG_STATE_HOME/listing-risk``, by default under home.
+
+    Parameters
+    ----------
+    environ
+        Usually ``os.environ``.
+    """
+    base = environ.get("XDG_STATE_HOME", "").strip()
+    return (Path(base) if base else Path.home() / ".local" / "state") / "listing-risk"
 
 
 class SettingsError(UserError):
@@ -99,6 +115,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             waiting_many=reader.count("WAITING_MANY", limits.waiting_many),
             body_seconds=reader.read("BODY_SECONDS", limits.body_seconds, _seconds, "seconds, up to 600"),
         ),
+        store=reader.read("STORE", usual.store, str, "a path or an address"),
+        matcher=reader.read("MATCHER", None, Path, "a file"),
     )
     if reader.problems:
         raise SettingsError("; ".join(reader.problems))

@@ -77,10 +77,15 @@ def client_of(stub: ModuleType) -> Iterator[Callable[..., AppClient]]:
         lifespans: list[Any] = []
 
         def start(
-            limits: Any = None, sink: Any = None, log: str = "off", bundle: Any = None, bans: Any = None
+            limits: Any = None,
+            sink: Any = None,
+            log: str = "off",
+            bundle: Any = None,
+            bans: Any = None,
+            store: Any = None,
         ) -> AppClient:
             predictor = Predictor(bundle or stub.StubBundle(), load_policy(), clock=lambda: NOON)
-            engine = Engine(bans.decider if bans else predictor, sink, bans)
+            engine = Engine(bans.decider if bans else predictor, sink, store, bans)
             app = create_app(lambda: engine, Settings(limits=limits or Limits(), log=log))
             lifespan = portal.wrap_async_context_manager(app.router.lifespan_context(app))
             lifespan.__enter__()

@@ -1,0 +1,116 @@
+"""What the rooms of the service share: the engine that answers, and the doors through which each reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from serving.edge import not_ready
+from serving.problems import NOT_READY, ProblemError
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from features.schema import Listing
+    from serving.decisions import Decision
+    from serving.metrics import Metrics
+    from serving.predictor import Predictor
+    from serving.retroaction import BanOffice
+    from serving.settings import Settings
+    from serving.store import Recorded, Store
+
+
+class DecisionSink(Protocol):
+    """Where decisions are recorded before they are given."""
+
+    async def record(
+        self,
+        decisions: Sequence[Decision],
+        listings: Sequence[Listing],
+        *,
+        caller: str = "",
+        keys: Sequence[str | None] | None = None,
+        answers: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Sequence[Recorded]:
+        """Record all of them or raise; the answer waits for it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What answers requests once it is loaded.
+
+    Attributes
+    ----------
+    sink, store
+        None where no store is set: listings are scored and nothing is recorded.
+    bans
+        None without a store, which is where bans are kept.
+    """
+
+    predictor: Predictor
+    sink: DecisionSink | None = None
+    store: Store | None = None
+    bans: BanOffice | None = None
+
+
+class Doors:
+    """What a room is handed when the application is built; the engine stands behind it from start to stop."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.loaded: Engine | None = None
+
+    def engine(self) -> Engine:
+        """Return what answers requests.
+
+        Raises
+        ------
+        ProblemError
+            503 while it is not loaded.
+        """
+        if self.loaded is None:
+            raise not_ready()
+        return self.loaded
+
+    def store(self) -> Store:
+        """Return the open store.
+
+        Raises
+        ------
+        ProblemError
+            503 where none is set.
+        """
+        store = self.engine().store
+        if store is None:
+            raise ProblemError(NOT_READY, "No store is set (LISTING_RISK_STORE), so nothing is kept here.")
+        return store
+
+    def bans(self) -> BanOffice:
+        """Return where bans are kept.
+
+        Raises
+        ------
+        ProblemError
+            503 where no store is set.
+        """
+        office = self.engine().bans
+        if office is None:
+            raise ProblemError(NOT_READY, "No store is set (LISTING_RISK_STORE), so no ban could be kept.")
+        return office
+
+
+class Room(Protocol):
+    """Some routes that belong together."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return every route."""
+        ...
+
+
+MakeRoom: TypeAlias = Callable[[Doors], Room]
+Work: TypeAlias = Callable[[Doors], AbstractContextManager[object]]
+"""Something that goes on while the service runs: entered once the engine is loaded, left before it closes."""

@@ -1,0 +1,41 @@
+"""From settings to the engine that answers: bundle, policy, store and bans, joined once at the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serving.doors import Engine
+from serving.predictor import load_predictor
+from serving.settings import Settings
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Load what the settings name and open the store.
+
+    Raises
+    ------
+    UserError
+        When the bundle, the policy or the register cannot be used.
+    StoreError
+        When the store cannot be opened.
+    """
+    predictor = load_predictor(settings)
+    if not settings.store:
+        return Engine(predictor)
+    # What scores without a store needs neither the database nor the matcher.
+    from serving.ban_office import load_reader, office_of
+    from serving.store import Store, StoreSink
+
+    store = Store(settings.store).open()
+    try:
+        office = office_of(store, predictor, load_reader(settings.matcher))
+    except BaseException:
+        store.close()
+        raise
+    return Engine(predictor, StoreSink(store), store, office)
+
+
+def make_store_folder(address: str) -> None:
+    """Make the folder of a SQLite file, readable by its owner alone."""
+    if address and "://" not in address:
+        Path(address).parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -121,10 +121,14 @@ def _upsert(insert: Any) -> Any:
         "place": sa.case(
             (
                 still_open,
-                new.place + (table.c.opened_at - new.opened_at) / sa.literal_column(f"{QUEUE_DOUBLING_US}.0"),
+                new.place
+                - table.c.boost
+                + (table.c.opened_at - new.opened_at) / sa.literal_column(f"{QUEUE_DOUBLING_US}.0"),
             ),
-            else_=new.place,
+            else_=new.place - table.c.boost,
         ),
+        # Complaints still count when the listing is decided anew.
+        "boost": table.c.boost,
     }
     plain = {
         column.name: new[column.name]

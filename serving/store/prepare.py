@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from serving.store import laboratory_tables, notice_tables
 from serving.store.canonical import canonical, canonical_row
 from serving.store.chain import CONTENT, PAYLOAD, REASONS, SALT_BYTES, salted
 from serving.store.errors import InvalidRecordError
@@ -51,6 +53,8 @@ KINDS = {
     "policies": "policy",
     "models": "model",
     "notes": "note",
+    **notice_tables.KINDS,
+    **laboratory_tables.KINDS,
 }
 
 
@@ -88,8 +92,15 @@ def _check_row(row: Row, skip: frozenset[str] = frozenset({"body", "rules", "ima
             raise InvalidRecordError(f"{name}: got {value}, expected a finite number")
 
 
-def prepare_change(record: ChangeRecord) -> Prepared:
-    """Turn a label, ban, policy, model or note into rows.
+def prepare_change(record: ChangeRecord, now: int | None = None) -> Prepared:
+    """Turn a label, ban, policy, model, note, notice, strike or the like into rows.
+
+    Parameters
+    ----------
+    record
+        May also have ``events`` (of `OutboxEvent`) and ``beside`` (rows of other tables), written with it.
+    now
+        Microseconds since 1970 (UTC), for its events; by default the clock's.
 
     Raises
     ------
@@ -103,7 +114,10 @@ def prepare_change(record: ChangeRecord) -> Prepared:
     _check("actor", record.actor)
     kind = KINDS[table]
     digest = content_digest(kind, row["salt"], list(row.values())[:-1])
-    return Prepared(kind, table, record.actor, subject, digest, row, size=len(body))
+    now = time.time_ns() // 1_000 if now is None else now
+    events = [("events", _event_row(event, now)) for event in getattr(record, "events", ())]
+    beside = (*getattr(record, "beside", ()), *events)
+    return Prepared(kind, table, record.actor, subject, digest, row, beside, size=len(body))
 
 
 def prepare_decision(record: DecisionRecord, now: int) -> Prepared:
@@ -215,6 +229,7 @@ def _listing_row(record: DecisionRecord, row: Row) -> Row:
         "expected_harm": row["expected_harm"],
         "place": queue_place(row["expected_harm"], row["decided_at"]),
         "opened_at": row["decided_at"] if needs_work else None,
+        "boost": 0.0,
     }
     _check_row(listing)
     return listing

@@ -128,6 +128,8 @@ listings = sa.Table(
     _float("expected_harm"),
     _float("place"),
     _int("opened_at", null=True),
+    # Log2 of what complaints multiply the expected harm by; a new decision keeps it.
+    sa.Column("boost", sa.Double, nullable=False, server_default=sa.text("0")),
     sa.Index(
         "ix_listings_queue",
         "place",

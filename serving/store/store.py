@@ -148,7 +148,25 @@ class Store:
         ------
         BusyError, InvalidRecordError, StoreUnavailableError
         """
-        return self.writer.submit([prepare_change(record)]).result(timeout_s)[0]
+        return self.writer.submit([prepare_change(record, self._clock())]).result(timeout_s)[0]
+
+    def together(
+        self, records: Sequence[DecisionRecord | ChangeRecord], timeout_s: float | None = None
+    ) -> tuple[Recorded, ...]:
+        """Write decisions and changes as one: all are on disk, or none is.
+
+        Raises
+        ------
+        BusyError, ConflictError, InvalidRecordError, StoreUnavailableError
+        """
+        now = self._clock()
+        prepared = [
+            prepare_decision(record, now)
+            if isinstance(record, DecisionRecord)
+            else prepare_change(record, now)
+            for record in records
+        ]
+        return self.writer.submit(prepared).result(timeout_s)
 
     def decision(self, decision_id: str) -> reads.StoredDecision:
         """Read one decision.

@@ -5,6 +5,8 @@ They stop mistakes and careless tools. Whoever owns the database can drop them: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.engine import Connection
 
 FROZEN = ("decisions", "labels", "bans", "policies", "models", "notes", "audit_rows", "audit_links")
@@ -46,6 +48,27 @@ def set_guards(connection: Connection) -> None:
             f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION listing_risk_refuse()"
         )
+
+
+def freeze(connection: Connection, tables: Sequence[str]) -> None:
+    """Refuse UPDATE and DELETE on tables of a later migration; the first one must have run."""
+    for table in tables:
+        for verb in ("UPDATE", "DELETE"):
+            name = f"{table}_no_{verb.lower()}"
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql(
+                    f"CREATE TRIGGER {name} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
+                )
+            else:
+                connection.exec_driver_sql(
+                    f"CREATE TRIGGER {name} BEFORE {verb} ON {table} FOR EACH ROW "
+                    "EXECUTE FUNCTION listing_risk_refuse()"
+                )
+        if connection.dialect.name != "sqlite":
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+                "FOR EACH STATEMENT EXECUTE FUNCTION listing_risk_refuse()"
+            )
 
 
 def drop_guards(connection: Connection) -> None:

@@ -46,6 +46,10 @@ TIMED_OUT = Kind(
     "body-timeout", 408, "The body did not arrive in time", "본문 수신 시간이 초과되었습니다", "请求体接收超时",
     "The connection was too slow or broke off. Send again.",
 )  # fmt: skip
+CONFLICT = Kind(
+    "idempotency-conflict", 409, "The idempotency key was used for something else", "멱등 키가 이미 다른 요청에 쓰였습니다",
+    "幂等键已用于其他请求", "The same Idempotency-Key came with another listing. Use a new key for a new request.",
+)  # fmt: skip
 TOO_LARGE = Kind(
     "too-large", 413, "The body is too large", "본문이 너무 큽니다", "请求体过大",
     "Send fewer listings at once, or shorter text. The limit is in the detail.",
@@ -76,8 +80,8 @@ NOT_READY = Kind(
 )  # fmt: skip
 
 KINDS = (
-    MALFORMED_JSON, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, TOO_LARGE, WRONG_TYPE, WRONG_FIELDS,
-    OVERLOADED, INTERNAL, NOT_RECORDED, NOT_READY,
+    MALFORMED_JSON, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, CONFLICT, TOO_LARGE, WRONG_TYPE,
+    WRONG_FIELDS, OVERLOADED, INTERNAL, NOT_RECORDED, NOT_READY,
 )  # fmt: skip
 
 

@@ -1,0 +1,168 @@
+"""Who may do what: roles, permissions, and one table from every route to the permission it asks for.
+
+Everything here is pure. `serving.access_gate` enforces it, `serving.access_door` keeps accounts, keys and sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from serving.store import Store
+
+Role = Literal["viewer", "reviewer", "laboratory", "compliance", "data_scientist", "administrator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+PUBLIC = "public"
+"""No permission is asked for: health, reference, signing in."""
+
+_READS = (
+    "score.read",  # what is loaded: model and policy in force
+    "queue.read",
+    "decisions.read",
+    "photos.read",
+    "sellers.read",
+    "bans.read",
+    "notices.read",
+    "laboratory.read",
+    "policy.read",
+)
+_WORKS = (
+    "score",  # send listings in
+    "queue.work",  # claim, skip, note, decide
+    "queue.bulk",
+    "queue.second",  # agree to what another person proposed
+    "quality.read",  # golden answers and error rates of reviewers
+    "golden.manage",
+    "appeals.open",  # for the marketplace, on behalf of a seller
+    "appeals.decide",
+    "bans.write",
+    "notices.write",
+    "complaints.write",
+    "laboratory.write",
+    "evidence.export",  # a whole period at once
+    "events.read",
+    "events.replay",
+    "audit.read",
+    "policy.try",  # diff and shadow
+    "policy.promote",
+    "metrics.read",
+    "access.manage",
+)
+PERMISSIONS: tuple[str, ...] = _READS + _WORKS
+
+_VIEWER = frozenset(_READS)
+GRANTS: Mapping[Role, frozenset[str]] = {
+    "viewer": _VIEWER,
+    "reviewer": _VIEWER | {"queue.work", "queue.bulk", "queue.second", "complaints.write"},
+    "laboratory": _VIEWER | {"laboratory.write"},
+    "compliance": _VIEWER
+    | {
+        "queue.work",
+        "queue.bulk",
+        "queue.second",
+        "quality.read",
+        "golden.manage",
+        "appeals.open",
+        "appeals.decide",
+        "bans.write",
+        "notices.write",
+        "complaints.write",
+        "evidence.export",
+        "events.read",
+        "events.replay",
+        "audit.read",
+    },
+    "data_scientist": _VIEWER
+    | {"score", "quality.read", "golden.manage", "evidence.export", "policy.try", "metrics.read"},
+    "administrator": frozenset(PERMISSIONS),
+}
+
+Route = tuple[str, str]
+"""Method and path template."""
+
+TABLE: Mapping[Route, str] = {
+    # --- health, reference, signing in -------------------------------------------------------------------------
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/livez"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
+    ("GET", "/docs"): PUBLIC,
+    ("GET", "/v1/openapi.json"): PUBLIC,
+    ("GET", "/"): PUBLIC,
+    ("GET", "/console/static/{name}"): PUBLIC,
+    ("GET", "/console/login"): PUBLIC,
+    ("POST", "/console/login"): PUBLIC,
+    ("GET", "/console/enter/{token}"): PUBLIC,
+    ("POST", "/console/logout"): PUBLIC,
+    ("POST", "/console/language"): PUBLIC,
+    # --- scoring -----------------------------------------------------------------------------------------------
+    ("POST", "/v1/score"): "score",
+    ("POST", "/v1/score-many"): "score",
+    ("GET", "/v1/model"): "score.read",
+    ("GET", "/metrics"): "metrics.read",
+    # --- bans --------------------------------------------------------------------------------------------------
+    ("GET", "/v1/bans"): "bans.read",
+    ("POST", "/v1/bans"): "bans.write",
+    ("GET", "/v1/bans/{ban_id}"): "bans.read",
+    ("DELETE", "/v1/bans/{ban_id}"): "bans.write",
+    ("POST", "/v1/bans/{ban_id}/judgements"): "bans.write",
+    # --- console -----------------------------------------------------------------------------------------------
+    ("GET", "/console"): "score.read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks.
+
+    Attributes
+    ----------
+    name
+        Account, or ``key:NAME`` for a program; what records carry.
+    scopes
+        Permissions, already cut to the role's.
+    how
+        ``account``, ``key``, ``proxy``, ``demo``, ``open`` (no account exists and the call comes from this
+        machine) or ``nobody``.
+    """
+
+    name: str
+    role: str
+    scopes: frozenset[str]
+    how: str = "account"
+
+    def may(self, permission: str) -> bool:
+        """Whether this is allowed."""
+        return permission == PUBLIC or permission in self.scopes
+
+
+NOBODY = Actor("", "", frozenset(), "nobody")
+
+
+def role_named(name: str) -> Role | None:
+    """Return the role of that name, None where there is none."""
+    return next((role for role in ROLES if role == name), None)
+
+
+def actor_of(name: str, role: str, how: str = "account", scopes: frozenset[str] | None = None) -> Actor:
+    """Return the actor with the permissions of a role, cut to ``scopes`` where given; none for an unknown role."""
+    known = role_named(role)
+    granted = GRANTS[known] if known else frozenset[str]()
+    return Actor(name, role, granted if scopes is None else granted & scopes, how)
+
+
+def demo_link(store: Store, address: str) -> str:
+    """Make a one-time link that signs the demonstration's administrator in; it holds only while no account exists.
+
+    Parameters
+    ----------
+    store
+        The store that the service uses.
+    address
+        Where the service listens, such as ``http://127.0.0.1:3000``.
+    """
+    from serving.access_door import AccessDoor
+
+    return AccessDoor(store).demo_link(address)

@@ -30,9 +30,13 @@ MALFORMED_JSON = Kind(
     "malformed-json", 400, "The body is not JSON", "JSON 형식이 아닙니다", "请求体不是有效的 JSON",
     "The body could not be parsed, or holds a number JSON does not have. Repair and send again.",
 )  # fmt: skip
+SIGN_IN = Kind(
+    "not-signed-in", 401, "The service does not know who asks", "인증이 필요합니다", "需要身份验证",
+    "Send Authorization: Bearer KEY with a key from listing-risk access key, or sign in to the console.",
+)  # fmt: skip
 FORBIDDEN = Kind(
-    "forbidden", 403, "Not from here", "여기서는 허용되지 않습니다", "不允许从此处访问",
-    "Bans are kept from the machine that the service runs on, until it knows who calls.",
+    "forbidden", 403, "This is not allowed to you", "허용되지 않은 요청입니다", "没有权限",
+    "The role or the key's scope does not include it, or the request came from another page. See the detail.",
 )  # fmt: skip
 NOT_FOUND = Kind(
     "not-found", 404, "There is nothing here", "주소를 찾을 수 없습니다", "没有该地址",
@@ -80,7 +84,7 @@ NOT_READY = Kind(
 )  # fmt: skip
 
 KINDS = (
-    MALFORMED_JSON, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, CONFLICT, TOO_LARGE, WRONG_TYPE,
+    MALFORMED_JSON, SIGN_IN, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, CONFLICT, TOO_LARGE, WRONG_TYPE,
     WRONG_FIELDS, OVERLOADED, INTERNAL, NOT_RECORDED, NOT_READY,
 )  # fmt: skip
 

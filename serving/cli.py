@@ -434,7 +434,13 @@ def ingest(source: str, path: Path, output: Path) -> None:
 )
 @click.option("--key", envvar="LISTING_RISK_SOURCE_KEY", help="Key of a publisher that asks for one.")
 @click.option("--base", help="Address of the publisher. [default: the official one]")
-def fetch(source: str, output: Path, key: str | None, base: str | None) -> None:
+@click.option("--photos", is_flag=True, help="Then fetch the photos that the recalls link (extra images).")
+@click.option(
+    "--photo-host", "hosts", multiple=True, help="Another host that photos may come from; may be repeated."
+)
+def fetch(
+    source: str, output: Path, key: str | None, base: str | None, photos: bool, hosts: tuple[str, ...]
+) -> None:
     """Fetch a publisher's records; the next run goes on where this one ended.
 
     \b
@@ -442,16 +448,41 @@ def fetch(source: str, output: Path, key: str | None, base: str | None) -> None:
       listing-risk fetch cpsc_api --output past/
       listing-risk fetch safety_gate --output past/
       LISTING_RISK_SOURCE_KEY=... listing-risk fetch kats --output past/
+      listing-risk fetch cpsc_api --output past/ --photos
     """
     from training.fetch import fetch as run
     from training.fetch import network_source, progress
 
+    allowed = _photo_hosts(source, hosts) if photos else ()
     options = {name: value for name, value in (("key", key), ("base", base)) if value is not None}
     with progress(source) as on_page:
         counts = run(network_source(source, **options), output, on_page=on_page)
     _console().print(
         f"{counts.pages:,} pages, {counts.records:,} records, {counts.rejects:,} rejected, "
         f"{counts.unchanged:,} unchanged -> {output}",
+        highlight=False,
+    )
+    if photos:
+        _fetch_photos(source, output, allowed)
+
+
+def _photo_hosts(source: str, more: tuple[str, ...]) -> tuple[str, ...]:
+    from training.recall_photos import HOSTS
+
+    allowed = (*HOSTS.get(source, ()), *more)
+    if not allowed:
+        raise click.UsageError(f"got no host that photos of {source} may come from; name it: --photo-host")
+    return allowed
+
+
+def _fetch_photos(source: str, output: Path, hosts: tuple[str, ...]) -> None:
+    from features.image_fetch import Fetcher
+    from training.recall_photos import LIMITS, fetch_photos, progress
+
+    with progress(source) as on_photo:
+        counts = fetch_photos(output, source, Fetcher(hosts, LIMITS), on_photo=on_photo)
+    _console().print(
+        f"{counts.stored:,} photos, {counts.unusable:,} not usable, {counts.known:,} known before -> {output}",
         highlight=False,
     )
 

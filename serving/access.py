@@ -102,6 +102,7 @@ TABLE: Mapping[Route, str] = {
     ("POST", "/v1/score-many"): "score",
     ("GET", "/v1/model"): "score.read",
     ("GET", "/metrics"): "metrics.read",
+    ("GET", "/v1/decisions/{decision_id}"): "decisions.read",
     # --- bans --------------------------------------------------------------------------------------------------
     ("GET", "/v1/bans"): "bans.read",
     ("POST", "/v1/bans"): "bans.write",

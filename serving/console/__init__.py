@@ -1,0 +1,61 @@
+"""The console: what people see and work with, mounted in the service. Its rooms hold no logic of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving.access_gate import Refuse
+from serving.console.overview import OverviewRoom
+from serving.console.page import PageRoom, Pages, Place
+from serving.console.sign_in import SignIn
+from serving.problems import ProblemError
+
+if TYPE_CHECKING:
+    from serving.doors import Doors
+
+PLACES: tuple[Place, ...] = (Place("/console", "nav.overview", "score.read"),)
+"""The navigation, in order; a room adds its entry here."""
+
+ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (SignIn, OverviewRoom)
+"""What makes the pages; a room adds itself here."""
+
+
+class Console:
+    """Every page, as a room of the service.
+
+    Parameters
+    ----------
+    doors
+        The service's engine and settings.
+    """
+
+    def __init__(self, doors: Doors) -> None:
+        self.pages = Pages(doors, PLACES)
+
+    def routes(self) -> Sequence[Route]:
+        """Return every route."""
+        return [_paged(self.pages, route) for room in ROOMS for route in room(self.pages).routes()]
+
+
+def refusals(doors: Doors) -> Refuse:
+    """Return what makes the page of a request that the gate refused."""
+    return Pages(doors, PLACES).refuse
+
+
+def _paged(pages: Pages, route: Route) -> Route:
+    """Let a route answer problems with a page instead of JSON."""
+    inner = route.endpoint
+
+    async def handler(request: Request) -> Response:
+        try:
+            return await inner(request)
+        except ProblemError as problem:
+            request.scope["trace"].problem = problem.kind.slug
+            return await pages.refuse(request, problem)
+
+    return Route(route.path, handler, methods=list(route.methods or ()), name=route.name)

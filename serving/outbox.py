@@ -21,7 +21,7 @@ import httpx
 import orjson
 
 from serving.events import CONTENT_TYPE, envelope
-from serving.store import Store, StoreError
+from serving.store import InvalidRecordError, Store, StoreError
 from serving.store import deliveries as rows
 from serving.store.deliveries import DEAD, DELIVERED, WAITING, Claimed, Outcome
 from serving.store.engine import reading, writing
@@ -276,7 +276,7 @@ class Outbox:
         why = "answered 410 (gone)" if gone else "answered nothing for as long as attempts were made"
         try:
             self.desk.disable(endpoint.endpoint_id, "system", why)
-        except EndpointError:
+        except (EndpointError, InvalidRecordError):  # somebody else was faster
             return True
         log.warning("events: endpoint %s was switched off: it %s", endpoint.endpoint_id, why)
         return True

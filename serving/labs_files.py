@@ -111,7 +111,8 @@ def _workbook(content: bytes, sheet: str | None) -> list[tuple[int, Sequence[Any
         ) from None
     try:
         names = {name.casefold(): name for name in book.sheetnames}
-        wanted = names.get(sheet.casefold()) if sheet else None
+        # An order sheet that came back filled in has its results on a sheet of that name.
+        wanted = names.get(sheet.casefold()) if sheet else names.get("results")
         found = book[wanted] if wanted else book.worksheets[0]
         cells: list[tuple[int, Sequence[Any]]] = []
         for line, row in enumerate(found.iter_rows(values_only=True, max_col=COLUMNS_MAX), 1):

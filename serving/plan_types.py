@@ -111,7 +111,11 @@ class PlannedItem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameRow:
-    """One cluster of the frame: what the estimator needs, chosen or not."""
+    """One cluster of the frame: what the estimator needs, chosen or not.
+
+    ``covered``, ``p`` and ``harm`` have shape (n_hazards,): tested for if chosen, P(fails) and expected harm before
+    any result.
+    """
 
     cluster: str
     listing_id: str
@@ -121,6 +125,7 @@ class FrameRow:
     stratum: str
     covered: np.ndarray
     p: np.ndarray
+    harm: np.ndarray
     chosen: bool
 
 

@@ -274,6 +274,7 @@ def _frame(
                 "certainty" if sure else drawn.strata[int(drawn.stratum[unit])],
                 options.covered(unit, option),
                 candidates.p[row],
+                candidates.harm[row],
                 sure or bool(drawn.chosen[unit]),
             )
         )

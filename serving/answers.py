@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
@@ -287,6 +287,36 @@ class LiftedAnswer(TypedDict):
     kept: list[ScoreAnswer]
     by_people: Annotated[list[str], Field(description="A person decided; left alone")]
     unknown: Annotated[list[str], Field(description="Text erased after its retention; left alone")]
+
+
+@_closed
+class RecordAnswer(TypedDict):
+    """Where and when a decision stands in the store; ``erased_at`` is when retention erased the listing's text."""
+
+    seq: int
+    actor: str
+    caller: str
+    marketplace: str
+    recorded_at: Time
+    erased_at: Time | None
+
+
+@_closed
+class DecisionAnswer(TypedDict):
+    """A recorded decision; what retention erased is null."""
+
+    decision: Annotated[dict[str, Any], Field(description="The answer as it was given")]
+    listing: Annotated[dict[str, Any] | None, Field(description="The listing as it was scored")]
+    record: RecordAnswer
+
+
+@_closed
+class ReadyAnswer(TypedDict):
+    """Whether listings can be scored, and recorded where there is a store."""
+
+    status: str
+    store: Annotated[str, Field(description="up, or none where nothing is recorded")]
+    waiting: Annotated[int, Field(ge=0, description="Records that wait to be written")]
 
 
 @_closed

@@ -48,8 +48,8 @@ def office_of(
 ) -> BanOffice:
     """Join an open store and a loaded predictor; from then on the predictor looks listings up in the bank."""
     desk = BanDesk(store, reader).load()
-    office = BanOffice(desk, Catalogue(store, reader), predictor)
-    predictor.checks = replace(predictor.checks, matches=office.check(photos))
+    office = BanOffice(desk, Catalogue(store, reader), predictor, photos)
+    predictor.checks = replace(predictor.checks, matches=office.check())
     return office
 
 

@@ -1,9 +1,8 @@
-"""Bans over HTTP: place, list, lift, judge. From this machine only: there is no authentication yet."""
+"""Bans over HTTP: place, list, lift, judge."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,8 +13,9 @@ from starlette.routing import Route
 
 from features.schema import FieldError, ListingError, parse_listing
 from serving.bans import BanError, BanRequest, JudgementRequest
+from serving.callers import caller_of, known_or_local
 from serving.edge import json_response
-from serving.problems import FORBIDDEN, NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
+from serving.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
 from serving.reading import check_type, parse_json, read_body
 from serving.store.errors import BusyError, InvalidRecordError, StoreUnavailableError
 
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from serving.doors import Doors
     from serving.retroaction import BanOffice
 
-ACTOR = "local"
-"""Who is noted as having acted until people can sign in."""
 BODY_MAX = 1_000_000
 _SECONDS = 10.0
 _Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
-_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
 
 class BansApi:
@@ -54,7 +51,7 @@ class BansApi:
 
     async def bans(self, request: Request) -> Response:
         """Place a ban, or list them."""
-        _local(request)
+        known_or_local(request)
         if request.method == "POST":
             return await self._place(request)
         office, state, bank = (
@@ -73,29 +70,29 @@ class BansApi:
     async def _place(self, request: Request) -> Response:
         wanted = _read(BanRequest, await _body(request))
         office = self.office()
-        found = await _blocking(office.place, wanted, ACTOR)
+        found = await _blocking(office.place, wanted, caller_of(request))
         return json_response(found.to_json(), status=201)
 
     async def ban(self, request: Request) -> Response:
         """Show a ban, or lift it."""
-        _local(request)
+        known_or_local(request)
         office, ban_id = self.office(), request.path_params["ban_id"]
         if request.method == "DELETE":
-            return json_response((await _blocking(office.lift, ban_id, ACTOR)).to_json())
+            return json_response((await _blocking(office.lift, ban_id, caller_of(request))).to_json())
         await _blocking(office.desk.refresh)
         return json_response(_found(office, ban_id).to_json())
 
     async def judge(self, request: Request) -> Response:
         """Take a person's word on a match."""
-        _local(request)
+        known_or_local(request)
         said = _read(JudgementRequest, await _body(request))
         office, ban_id = self.office(), request.path_params["ban_id"]
         desk = office.desk
         listing = await _blocking(parse_listing, said.listing)
         if said.upheld:
-            entry = await _blocking(desk.uphold, ban_id, listing.id, ACTOR)
+            entry = await _blocking(desk.uphold, ban_id, listing.id, caller_of(request))
         else:
-            entry = await _blocking(desk.overturn, ban_id, listing, ACTOR)
+            entry = await _blocking(desk.overturn, ban_id, listing, caller_of(request))
         return json_response(entry.to_json())
 
 
@@ -104,24 +101,6 @@ def _found(office: BanOffice, ban_id: str) -> Any:
         return office.desk.book.entry(ban_id)
     except BanError as error:
         raise ProblemError(NOT_FOUND, str(error)) from None
-
-
-def _local(request: Request) -> None:
-    """Refuse callers elsewhere, and pages elsewhere that a browser here was made to call for.
-
-    Raises
-    ------
-    ProblemError
-        403.
-    """
-    host = request.client.host if request.client else ""
-    try:
-        near = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        near = False
-    if not near or (request.url.hostname or "") not in _NAMES:
-        detail = "Bans are kept from this machine only, addressed as 127.0.0.1 or localhost."
-        raise ProblemError(FORBIDDEN, detail, headers={"Connection": "close"})
 
 
 async def _body(request: Request) -> Any:

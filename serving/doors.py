@@ -11,6 +11,8 @@ from serving.edge import not_ready
 from serving.problems import NOT_READY, ProblemError
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from starlette.routing import BaseRoute
 
     from features.schema import Listing
@@ -37,6 +39,10 @@ class DecisionSink(Protocol):
         """Record all of them or raise; the answer waits for it."""
         ...
 
+    async def earlier_answer(self, decision_id: str) -> dict[str, Any]:
+        """Give the answer that was sent for an earlier decision."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -55,6 +61,11 @@ class Engine:
     store: Store | None = None
     bans: BanOffice | None = None
 
+    @property
+    def looks_at_photos(self) -> bool:
+        """Whether listings' photos are compared with those of banned items."""
+        return self.bans is not None and self.bans.photos is not None
+
 
 class Doors:
     """What a room is handed when the application is built; the engine stands behind it from start to stop."""
@@ -63,6 +74,7 @@ class Doors:
         self.settings = settings
         self.metrics = metrics
         self.loaded: Engine | None = None
+        self.threads: ThreadPoolExecutor | None = None
 
     def engine(self) -> Engine:
         """Return what answers requests.
@@ -75,6 +87,18 @@ class Doors:
         if self.loaded is None:
             raise not_ready()
         return self.loaded
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Return the threads that slow work goes to.
+
+        Raises
+        ------
+        ProblemError
+            503 while the service starts or stops.
+        """
+        if self.threads is None:
+            raise not_ready()
+        return self.threads
 
     def store(self) -> Store:
         """Return the open store.

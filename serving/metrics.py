@@ -42,6 +42,30 @@ class Metrics:
         self.problems = Counter(
             "listing_risk_problems", "Answers that are problems, by kind.", ["kind"], registry=self.registry
         )
+        self.recording = Histogram(
+            "listing_risk_recording_seconds",
+            "Time until decisions of one request were on disk.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.replayed = Counter(
+            "listing_risk_replayed",
+            "Requests answered with an earlier decision, by idempotency key.",
+            registry=self.registry,
+        )
+        self.waiting = Gauge(
+            "listing_risk_store_waiting",
+            "Records that wait to be written.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.store_up = Gauge(
+            "listing_risk_store_up",
+            "1 while the store takes records, 0 while it does not; absent without a store.",
+            ["database"],
+            registry=self.registry,
+            multiprocess_mode="livemin",
+        )
         self.info = Gauge(
             "listing_risk_info",
             "What is loaded; always 1.",

@@ -12,16 +12,19 @@ from features.schema import Listing
 from serving.answers import (
     BanAnswer,
     BansAnswer,
+    DecisionAnswer,
     LiftedAnswer,
     ManyAnswer,
     ModelAnswer,
     PlacedAnswer,
     ProblemAnswer,
+    ReadyAnswer,
     ScoreAnswer,
     StatusAnswer,
 )
 from serving.bans import BanRequest, JudgementRequest
 from serving.problems import (
+    CONFLICT,
     CONTENT_TYPE,
     FORBIDDEN,
     INTERNAL,
@@ -44,6 +47,7 @@ _REF = "#/components/schemas/{model}"
 _BODY_PROBLEMS = (
     MALFORMED_JSON,
     TIMED_OUT,
+    CONFLICT,
     TOO_LARGE,
     WRONG_TYPE,
     WRONG_FIELDS,
@@ -66,6 +70,16 @@ EXAMPLE_LISTING: dict[str, Any] = {
 """Written for this project."""
 
 
+_IDEMPOTENCY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A key of the client's own, new for each request. A repeated request with the same key gets the "
+    "earlier decision; the same key with another listing is refused. Needs a store.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+}
+
+
 def _ref(name: str) -> dict[str, str]:
     return {"$ref": _REF.format(model=name)}
 
@@ -84,6 +98,8 @@ def _schemas() -> dict[str, Any]:
         ("BansAnswer", BansAnswer),
         ("PlacedAnswer", PlacedAnswer),
         ("LiftedAnswer", LiftedAnswer),
+        ("DecisionAnswer", DecisionAnswer),
+        ("ReadyAnswer", ReadyAnswer),
     ):
         schema = TypeAdapter(answer).json_schema(ref_template=_REF)
         schemas |= schema.pop("$defs", {})
@@ -141,11 +157,21 @@ def _post(
             "summary": summary,
             "operationId": operation,
             "description": description,
-            "parameters": [explain],
+            "parameters": [explain, _IDEMPOTENCY],
             "requestBody": {"required": True, "content": {"application/json": body}},
             "responses": {"200": answer, **_problems(_BODY_PROBLEMS)},
         }
     }
+
+
+def _decision() -> dict[str, Any]:
+    """Return the path of a recorded decision."""
+    kinds = (FORBIDDEN, NOT_FOUND, NOT_RECORDED, NOT_READY)
+    found = _get("A recorded decision", "decision", _answer("DecisionAnswer", "The decision"), kinds)
+    found["get"]["parameters"] = [
+        {"name": "decision_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    ]
+    return found
 
 
 def _bans() -> dict[str, Any]:
@@ -217,7 +243,7 @@ def openapi_document(limits: Limits) -> dict[str, Any]:
     }
     html = {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "A page"}
     document = {"content": {"application/json": {"schema": {"type": "object"}}}, "description": "OpenAPI 3.1"}
-    status = _answer("StatusAnswer", "It is")
+    status, ready = _answer("StatusAnswer", "It is"), _answer("ReadyAnswer", "They can")
     many = {
         "type": "object",
         "additionalProperties": False,
@@ -264,8 +290,9 @@ def openapi_document(limits: Limits) -> dict[str, Any]:
             "/": _get("The first page", "landing", html, (NOT_READY,)),
             "/healthz": _get("Whether the process runs", "healthz", status),
             "/livez": _get("Whether the process runs", "livez", status),
-            "/readyz": _get("Whether listings can be scored", "readyz", status, (NOT_READY,)),
+            "/readyz": _get("Whether listings can be scored", "readyz", ready, (NOT_READY,)),
             "/metrics": _get("Counters", "metrics", text),
+            "/v1/decisions/{decision_id}": _decision(),
             **_bans(),
         },
         "components": {"schemas": _schemas()},

@@ -106,12 +106,17 @@ class BanOffice:
         Of the same store.
     decider
         Decides about hits as about any listing, so that policy and reasons are the same.
+    photos
+        Photo matching; None leaves the words alone to decide.
     """
 
-    def __init__(self, desk: BanDesk, catalogue: Catalogue, decider: Decider) -> None:
+    def __init__(
+        self, desk: BanDesk, catalogue: Catalogue, decider: Decider, photos: PhotoSearch | None = None
+    ) -> None:
         self.desk = desk
         self.catalogue = catalogue
         self.decider = decider
+        self.photos = photos
 
     @property
     def store(self) -> Store:
@@ -194,6 +199,6 @@ class BanOffice:
             made.extend(decision for _, decision in decided)
         return tuple(made)
 
-    def check(self, photos: PhotoSearch | None = None) -> MatchCheck:
+    def check(self) -> MatchCheck:
         """Return the look-up that the predictor is to use."""
-        return MatchCheck(MatchFinder(self.desk.bank, photos), self.desk.refresh)
+        return MatchCheck(MatchFinder(self.desk.bank, self.photos), self.desk.refresh)

@@ -130,6 +130,9 @@ def is_outage(error: BaseException) -> bool:
     """Whether the database failed, rather than the record."""
     if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError | exc.TimeoutError):
         return True
+    if isinstance(error, exc.ProgrammingError):
+        # Our statements are fixed: a table or a right is missing.
+        return True
     if isinstance(error, exc.DBAPIError):
         # sqlite3 reports a damaged file as plain DatabaseError.
         return error.connection_invalidated or type(error.orig) is sqlite3.DatabaseError

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from serving.answers import ManyAnswer, ModelAnswer, ProblemAnswer, ScoreAnswer
 from serving.settings import Limits
+from serving.store import Recorded
 
 JSON = {"content-type": "application/json"}
 SECRET = "비밀스러운-판매자-문구-8841"
@@ -127,7 +128,7 @@ def test_before_it_is_loaded_it_is_alive_but_not_ready(stub):
 
     async def ask():
         app = create_app(lambda: None, Settings(log="off"))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
             return await http.get("/livez"), await http.get("/readyz"), await http.post("/v1/score", json={})
 
     alive, ready, scored = asyncio.run(ask())
@@ -308,11 +309,7 @@ def test_a_wrong_method_is_405_and_says_which_one(client):
 
 
 def test_overload_is_429_and_says_when_to_come_back(client_of):
-    class Slow:
-        async def record(self, decisions, listings):
-            await asyncio.sleep(0.2)
-
-    client = client_of(limits=Limits(waiting=2, waiting_many=1), sink=Slow())
+    client = client_of(limits=Limits(waiting=2, waiting_many=1), sink=Sink(seconds=0.2))
     answers = client.together("/v1/score", [listing()] * 5)
     assert sorted(a.status_code for a in answers) == [200, 200, 429, 429, 429]
     refused = next(a for a in answers if a.status_code == 429)
@@ -327,13 +324,15 @@ def test_overload_is_429_and_says_when_to_come_back(client_of):
 
 
 class Sink:
-    def __init__(self, fails=False):
-        self.fails, self.recorded = fails, []
+    def __init__(self, fails=False, seconds=0.0):
+        self.fails, self.seconds, self.recorded = fails, seconds, []
 
-    async def record(self, decisions, listings):
+    async def record(self, decisions, listings, **_):
+        await asyncio.sleep(self.seconds)
         if self.fails:
             raise RuntimeError(f"no disk for {listings[0].title}")
         self.recorded += list(zip(decisions, listings, strict=True))
+        return [Recorded(1, decision.decision_id) for decision in decisions]
 
 
 def test_what_is_answered_was_recorded(client_of):

@@ -1,0 +1,57 @@
+"""What was decided about listings before, as far as a comparison with an edit needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from serving.store import schema
+from serving.store.catalogue import Key
+
+_BLOCK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRow:
+    """The decision in force for a listing: ``fields`` are digests of the offer as it was decided about."""
+
+    decision_id: str
+    revision: int
+    action: str
+    fields: Mapping[str, str]
+
+
+def read_earlier(connection: Connection, keys: Sequence[Key]) -> dict[Key, EarlierRow]:
+    """Read what is in force for these listings.
+
+    Listings without a decision are left out, and those whose text retention has erased: digests went with it.
+    """
+    found: dict[Key, EarlierRow] = {}
+    for start in range(0, len(keys), _BLOCK):
+        part = keys[start : start + _BLOCK]
+        rows = connection.execute(
+            _EARLIER, {"places": sorted({key[0] for key in part}), "ids": sorted({key[1] for key in part})}
+        )
+        for marketplace, listing_id, decision_id, revision, action, reasons in rows:
+            said = None if reasons is None else orjson.loads(reasons)
+            fields = said.get("fields") if isinstance(said, dict) else None
+            if fields is not None:
+                found[marketplace, listing_id] = EarlierRow(decision_id, revision, action, fields)
+    return {key: found[key] for key in keys if key in found}
+
+
+_q, _d, _i = schema.listings, schema.decisions, schema.inputs
+# Two lists instead of a list of pairs, for which SQLite reads the whole table.
+_EARLIER = (
+    sa.select(_q.c.marketplace, _q.c.listing_id, _d.c.id, _d.c.revision, _d.c.action, _i.c.reasons)
+    .join(_d, _d.c.seq == _q.c.decision_seq)
+    .join(_i, _i.c.seq == _q.c.decision_seq)
+    .where(
+        _q.c.marketplace.in_(sa.bindparam("places", expanding=True)),
+        _q.c.listing_id.in_(sa.bindparam("ids", expanding=True)),
+    )
+)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from features.errors import UserError
+from serving.access_settings import AccessSettings, read_access
 
 PREFIX = "LISTING_RISK_"
 STARTER = Path(__file__).with_name("starter")
@@ -65,6 +66,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     store: str = ""
     matcher: Path | None = None
+    access: AccessSettings = field(default_factory=AccessSettings)
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
@@ -117,6 +119,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ),
         store=reader.read("STORE", usual.store, str, "a path or an address"),
         matcher=reader.read("MATCHER", None, Path, "a file"),
+        access=read_access(environ),
     )
     if reader.problems:
         raise SettingsError("; ".join(reader.problems))

@@ -24,7 +24,7 @@ class AppClient:
         self.app = app
         self.portal = portal
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-        self.http = httpx.AsyncClient(transport=transport, base_url="http://test")
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         return self.portal.call(lambda: self.http.request(method, path, **more))

@@ -1,0 +1,339 @@
+"""What a person may decide about a listing, and what follows from it. Pure: no store, no clock, no chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+from features.errors import UserError
+from serving.decisions import new_decision_id
+from serving.events import change_of, event
+from serving.store.decisions import StoredDecision
+from serving.store.prepare import OPEN_ACTIONS
+from serving.store.records import DecisionRecord, LabelRecord, OutboxEvent
+
+Choice = Literal["block", "lab_test", "allow", "not_hazard"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+LABEL_SOURCE = "review"
+RELEASE = "release"
+NOTE_MAX = 2_000
+
+
+class ReviewError(UserError):
+    """Something that cannot be decided like this: somebody was faster, or the choice does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRules:
+    """How the desk works.
+
+    Attributes
+    ----------
+    two_person
+        Choices that a second person must agree to; ``release`` is allowing what is blocked, ``bulk`` a bulk action.
+    lease
+        How long a claimed item stays with its reviewer.
+    skipped
+        How long a skipped item stays away from the one who skipped it.
+    laboratory
+        How long an item is held for the laboratory.
+    golden_share
+        Share of taken items that are golden.
+    bulk_max
+        Most items in one bulk action.
+    """
+
+    two_person: frozenset[str] = frozenset({RELEASE})
+    lease: timedelta = timedelta(minutes=15)
+    skipped: timedelta = timedelta(hours=4)
+    laboratory: timedelta = timedelta(days=14)
+    golden_share: float = 0.05
+    bulk_max: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who decides: the one who chose, and the second one where two were needed."""
+
+    name: str
+    second: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person said about one item; ``hazard`` is the one it is about, ``bulk`` the bulk action it was part of."""
+
+    choice: Choice
+    hazard: str = ""
+    note: str = ""
+    bulk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a choice makes of an item: action, state, whether it still waits for somebody, and what it teaches."""
+
+    action: str
+    state: str
+    needs_work: bool
+    held_until: datetime | None
+    hazard: str
+    labels: tuple[tuple[str, bool], ...]
+    dismissed: tuple[str, ...] = ()
+
+
+def choice_named(name: str) -> Choice:
+    """Return the choice of that name.
+
+    Raises
+    ------
+    ReviewError
+    """
+    found = next((choice for choice in CHOICES if choice == name), None)
+    if found is None:
+        raise ReviewError(f"got choice {name[:40]!r}, expected one of {', '.join(CHOICES)}")
+    return found
+
+
+def suspected(stored: StoredDecision) -> tuple[str, ...]:
+    """Hazards that rules fired on, the likeliest first, without those that a person dismissed; else the top one."""
+    p = {cell["hazard"]: cell["p"] for cell in stored.body.get("hazards", ())}
+    fired = {
+        cause["hazard"]
+        for rule in stored.body.get("rules", ())
+        for cause in rule.get("causes", ())
+        if cause.get("hazard")
+    }
+    gone = set(stored.body.get("dismissed", ()))
+    found = sorted(fired - gone, key=lambda hazard: (-p.get(hazard, 0.0), hazard))
+    if not found and stored.top_hazard and stored.top_hazard not in gone:
+        return (stored.top_hazard,)
+    return tuple(found)
+
+
+def outcome(said: Said, stored: StoredDecision, now: datetime, rules: DeskRules) -> Outcome:
+    """Work out what a choice makes of an item.
+
+    ``allow`` teaches that the suspected hazards are not there, ``block`` that the named one is, ``not_hazard`` that the
+    named one is not; the item then waits on under its next suspected hazard, or is allowed when none is left.
+    ``lab_test`` teaches nothing yet.
+
+    Raises
+    ------
+    ReviewError
+        When ``not_hazard`` names a hazard that nobody suspected.
+    """
+    hazards = suspected(stored)
+    hazard = said.hazard or (hazards[0] if hazards else stored.top_hazard)
+    dismissed = tuple(stored.body.get("dismissed", ()))
+    if said.choice == "block":
+        return Outcome("block", "off_sale", False, None, hazard, ((hazard, True),) if hazard else ())
+    if said.choice == "lab_test":
+        return Outcome("lab_test", "held", False, now + rules.laboratory, hazard, (), dismissed)
+    if said.choice == "allow":
+        return Outcome("allow", "live", False, None, stored.top_hazard, tuple((h, False) for h in hazards))
+    if hazard not in hazards:
+        raise ReviewError(
+            f"got hazard {hazard!r}, expected one that is suspected: {', '.join(hazards) or 'none'}"
+        )
+    left = [one for one in hazards if one != hazard]
+    gone, labels = (*dismissed, hazard), ((hazard, False),)
+    if not left:
+        return Outcome("allow", "live", False, None, stored.top_hazard, labels, gone)
+    return Outcome(stored.action, stored.state, True, stored.held_until, left[0], labels, gone)
+
+
+def needs_second(said: Said, stored: StoredDecision, rules: DeskRules) -> bool:
+    """Whether a second person must agree before this is in force."""
+    if said.choice in rules.two_person:
+        return True
+    releases = said.choice in ("allow", "not_hazard") and (
+        stored.action == "block" or stored.state == "off_sale"
+    )
+    return RELEASE in rules.two_person and releases
+
+
+def records_of(
+    said: Said, stored: StoredDecision, person: Person, now: datetime, rules: DeskRules
+) -> list[DecisionRecord | LabelRecord]:
+    """Return what is written when a person's choice comes into force: the decision, its events and its labels.
+
+    Parameters
+    ----------
+    stored
+        The decision in force that the person saw.
+    now
+        With a zone.
+
+    Returns
+    -------
+    list
+        The decision first.
+    """
+    found = outcome(said, stored, now, rules)
+    decision_id = new_decision_id(now)
+    more: dict[str, Any] = {
+        "choice": said.choice,
+        "decided_by": person.name,
+        "hazard": found.hazard,
+        "dismissed": list(found.dismissed),
+        "second": person.second or None,
+        "bulk": said.bulk or None,
+    }
+    record = _follow_up(stored, decision_id, found, person.name, now, more, said.note)
+    return [
+        record,
+        *(_label(stored, decision_id, hazard, value, person.name) for hazard, value in found.labels),
+    ]
+
+
+def undo_records(
+    before: StoredDecision, made: StoredDecision, actor: str, now: datetime, bulk: str
+) -> list[DecisionRecord | LabelRecord]:
+    """Return what is written to take a person's decision back: what was in force before, again, and labels withdrawn.
+
+    Parameters
+    ----------
+    before
+        The decision that was in force when the person decided.
+    made
+        The person's decision, which must be in force still.
+    """
+    by_person = before.actor != "system" and before.body.get("choice") not in ("not_hazard", "undo")
+    waited = before.action in OPEN_ACTIONS and not by_person
+    back = Outcome(before.action, before.state, waited, before.held_until, before.top_hazard, ())
+    decision_id = new_decision_id(now)
+    more: dict[str, Any] = {
+        "choice": "undo",
+        "decided_by": actor,
+        "undoes": made.id,
+        "bulk": bulk,
+        "dismissed": list(before.body.get("dismissed", ())),
+    }
+    record = _follow_up(before, decision_id, back, actor, now, more, "", seen=made)
+    said = Said(choice_named(made.body["choice"]), str(made.body.get("hazard") or ""))
+    taught = outcome(said, before, now, DeskRules()).labels
+    return [record, *(_label(before, decision_id, hazard, None, actor) for hazard, _ in taught)]
+
+
+def _follow_up(
+    stored: StoredDecision,
+    decision_id: str,
+    found: Outcome,
+    actor: str,
+    now: datetime,
+    more: Mapping[str, Any],
+    note: str,
+    seen: StoredDecision | None = None,
+) -> DecisionRecord:
+    seen = seen or stored
+    listing = stored.listing or {
+        "id": stored.listing_id,
+        "marketplace": stored.marketplace,
+        "revision": stored.revision,
+        "title": "",
+    }
+    body = {
+        **stored.body,
+        **more,
+        "decision_id": decision_id,
+        "action": found.action,
+        "state": found.state,
+        "held_until": found.held_until.isoformat(timespec="milliseconds") if found.held_until else None,
+        "on_expiry": "review" if found.held_until else None,
+        "decided_at": now.isoformat(timespec="milliseconds"),
+        "previous": {
+            "decision_id": seen.id,
+            "revision": seen.revision,
+            "action": seen.action,
+            "changed": [],
+        },
+    }
+    reasons = dict(stored.reasons or {})
+    reasons.pop("note", None)
+    return DecisionRecord(
+        id=decision_id,
+        listing=listing,
+        action=found.action,
+        state=found.state,
+        model_version=stored.model_version,
+        policy_version=stored.policy_version,
+        decided_at=now,
+        received_at=stored.received_at,  # the listing's text is no younger for having been read again
+        held_until=found.held_until,
+        risk_level=stored.risk_level,
+        top_hazard=found.hazard or stored.top_hazard,
+        expected_harm=stored.expected_harm,
+        p_noncompliant=stored.p_noncompliant,
+        product_group=str(stored.body.get("group") or ""),
+        language=str(stored.body.get("language") or ""),
+        rules=stored.rules,
+        reasons=reasons | ({"note": note[:NOTE_MAX]} if note else {}),
+        body=body,
+        scores=stored.scores,
+        actor=actor,
+        needs_work=found.needs_work,
+        events=_events(decision_id, stored, seen, found, actor, now),
+    )
+
+
+def _events(
+    decision_id: str, stored: StoredDecision, seen: StoredDecision, found: Outcome, actor: str, now: datetime
+) -> tuple[OutboxEvent, ...]:
+    short = {
+        "decision_id": decision_id,
+        "marketplace": stored.marketplace,
+        "listing_id": stored.listing_id,
+        "action": found.action,
+        "actor": actor,
+    }
+    facts = short | {
+        "revision": stored.revision,
+        "state": found.state,
+        "risk_level": stored.risk_level,
+        "expected_harm": stored.expected_harm,
+        "p_noncompliant": stored.p_noncompliant,
+        "rules": list(stored.rules),
+        "model_version": stored.model_version,
+        "policy_version": stored.policy_version,
+    }
+    made = [event("decision.made", stored.listing_id, facts, now)]
+    unchanged = found.needs_work and found.state == seen.state
+    kind = None if unchanged else change_of(found.action, found.state, seen.state)
+    return (*made, event(kind, stored.listing_id, short, now)) if kind else tuple(made)
+
+
+def _label(
+    stored: StoredDecision, decision_id: str, hazard: str, value: bool | None, actor: str
+) -> LabelRecord:
+    return LabelRecord(
+        stored.marketplace,
+        stored.listing_id,
+        hazard,
+        value,
+        LABEL_SOURCE,
+        actor,
+        revision=stored.revision,
+        decision_id=decision_id,
+    )
+
+
+def still_in_force(seen: StoredDecision, latest: StoredDecision | None) -> None:
+    """Refuse a choice about what is not in force any more.
+
+    Raises
+    ------
+    ReviewError
+    """
+    if latest is None or latest.id != seen.id:
+        raise ReviewError(
+            "got a choice about a decision that is not in force any more, because somebody or an edit came before: "
+            "look at the item again"
+        )
+
+
+def harm_of(items: Sequence[Any]) -> float:
+    """Sum of the expected harm of queue items."""
+    return float(sum(item.expected_harm for item in items))

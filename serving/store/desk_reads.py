@@ -1,0 +1,350 @@
+"""What the console shows of decisions: counts, a listing's history, a seller's listings, photos, pages of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from serving.store import schema
+from serving.store.records import microseconds, moment
+
+RECENT_MAX = 50_000
+"""Most decisions that counts of recent ones look through."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """What waits: by action, in all, overdue, the oldest; and how many listings are off sale."""
+
+    by_action: Mapping[str, int]
+    overdue: int
+    oldest: datetime | None
+    off_sale: int
+
+    @property
+    def waiting(self) -> int:
+        """All that waits."""
+        return sum(self.by_action.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RecentCounts:
+    """Decisions since a time, at most `RECENT_MAX` of them: in all, by action, by people, and matches with bans."""
+
+    decisions: int
+    by_action: Mapping[str, int]
+    by_people: int
+    relistings: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """One decision in a list; ``title`` None once erased."""
+
+    seq: int
+    id: str
+    marketplace: str
+    listing_id: str
+    revision: int
+    actor: str
+    action: str
+    state: str
+    risk_level: str
+    top_hazard: str
+    expected_harm: float
+    decided_at: datetime
+    title: str | None
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListingLine:
+    """A listing as it stands now, in a list of a seller's."""
+
+    marketplace: str
+    listing_id: str
+    decision_id: str
+    action: str
+    state: str
+    waits: bool
+    top_hazard: str
+    expected_harm: float
+    decided_at: datetime
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLine:
+    """One label of a listing; ``value`` None took an earlier one back."""
+
+    hazard: str
+    value: bool | None
+    source: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLine:
+    """One entry of a policy's history."""
+
+    seq: int
+    version: str
+    status: str
+    actor: str
+    at: datetime
+    body: Mapping[str, Any]
+
+
+def queue_counts(connection: Connection, now: datetime) -> QueueCounts:
+    """Count what waits."""
+    q = schema.listings
+    rows = connection.execute(
+        sa.select(q.c.open_action, sa.func.count())
+        .where(q.c.open_action.is_not(None))
+        .group_by(q.c.open_action)
+    )
+    by_action = {str(row[0]): int(row[1]) for row in rows}
+    late = sa.select(sa.func.count()).where(q.c.held_until < microseconds(now), q.c.state == "held")
+    gone = sa.select(sa.func.count()).select_from(q).where(q.c.state == "off_sale")
+    first = connection.execute(
+        sa.select(q.c.opened_at).where(q.c.open_action.is_not(None)).order_by(q.c.place).limit(1)
+    ).scalar()
+    return QueueCounts(
+        by_action,
+        connection.execute(late).scalar_one(),
+        None if first is None else moment(first),
+        connection.execute(gone).scalar_one(),
+    )
+
+
+def recent_counts(connection: Connection, since: datetime) -> RecentCounts:
+    """Count the decisions since a time."""
+    d = schema.decisions
+    recent = (
+        sa.select(d.c.action, d.c.actor, d.c.rules)
+        .where(d.c.decided_at >= microseconds(since))
+        .order_by(d.c.decided_at.desc())
+        .limit(RECENT_MAX)
+        .subquery()
+    )
+    person = sa.case((recent.c.actor != "system", 1), else_=0)
+    back = sa.case((sa.and_(recent.c.actor == "system", recent.c.rules.like("%banned-item%")), 1), else_=0)
+    rows = connection.execute(
+        sa.select(recent.c.action, sa.func.count(), sa.func.sum(person), sa.func.sum(back)).group_by(
+            recent.c.action
+        )
+    ).all()
+    total = sum(row[1] for row in rows)
+    return RecentCounts(
+        total,
+        {row[0]: row[1] for row in rows},
+        int(sum(row[2] for row in rows)),
+        int(sum(row[3] for row in rows)),
+        total < RECENT_MAX,
+    )
+
+
+def _lines() -> sa.Select[Any]:
+    d, i = schema.decisions, schema.inputs
+    return sa.select(
+        d.c.seq,
+        d.c.id,
+        d.c.marketplace,
+        d.c.listing_id,
+        d.c.revision,
+        d.c.actor,
+        d.c.action,
+        d.c.state,
+        d.c.risk_level,
+        d.c.top_hazard,
+        d.c.expected_harm,
+        d.c.decided_at,
+        d.c.body,
+        i.c.payload,
+    ).join(i, i.c.seq == d.c.seq)
+
+
+def _line(row: Mapping[Any, Any]) -> DecisionLine:
+    payload = row["payload"]
+    return DecisionLine(
+        **{
+            name: row[name]
+            for name in DecisionLine.__dataclass_fields__
+            if name in row and name != "decided_at"
+        },
+        decided_at=moment(row["decided_at"]),
+        title=None if payload is None else orjson.loads(payload).get("title"),
+        choice=str(orjson.loads(row["body"]).get("choice") or ""),
+    )
+
+
+def history_of(
+    connection: Connection, marketplace: str, listing_id: str, size: int = 50
+) -> tuple[DecisionLine, ...]:
+    """Read the decisions about a listing, the newest first."""
+    d = schema.decisions
+    rows = connection.execute(
+        _lines()
+        .where(d.c.marketplace == marketplace, d.c.listing_id == listing_id)
+        .order_by(d.c.seq.desc())
+        .limit(size)
+    ).mappings()
+    return tuple(_line(row) for row in rows)
+
+
+def decisions_page(
+    connection: Connection, *, before: int | None = None, actor: str = "", size: int = 50
+) -> tuple[DecisionLine, ...]:
+    """Read decisions, the newest first, those with a number below ``before``; ``actor`` may be ``people``."""
+    d = schema.decisions
+    statement = _lines()
+    if before is not None:
+        statement = statement.where(d.c.seq < before)
+    if actor == "people":
+        statement = statement.where(d.c.actor != "system")
+    elif actor:
+        statement = statement.where(d.c.actor == actor)
+    rows = connection.execute(statement.order_by(d.c.seq.desc()).limit(size)).mappings()
+    return tuple(_line(row) for row in rows)
+
+
+def find_decision(connection: Connection, text: str) -> str | None:
+    """Find a decision by its id, or the newest about a listing of that id."""
+    d = schema.decisions
+    found = connection.execute(sa.select(d.c.id).where(d.c.id == text)).scalar()
+    if found is not None:
+        return found
+    q = schema.listings
+    # The primary key begins with the marketplace, so the few marketplaces are looked up one by one.
+    shops = connection.execute(sa.select(q.c.marketplace).distinct().limit(100)).scalars().all()
+    row = connection.execute(
+        sa.select(d.c.id)
+        .join(q, q.c.decision_seq == d.c.seq)
+        .where(q.c.marketplace.in_(shops), q.c.listing_id == text)
+        .limit(1)
+    ).scalar()
+    return row
+
+
+def listings_of_seller(connection: Connection, seller_id: str, size: int = 200) -> tuple[ListingLine, ...]:
+    """Read a seller's listings, those that wait first, then the most harmful."""
+    q, d, i = schema.listings, schema.decisions, schema.inputs
+    top = (
+        sa.select(q)
+        .where(q.c.seller_id == seller_id)
+        .order_by(q.c.open_action.is_(None), q.c.expected_harm.desc())
+        .limit(size)
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(top, d.c.id, d.c.action, d.c.decided_at, i.c.payload)
+        .join(d, d.c.seq == top.c.decision_seq)
+        .join(i, i.c.seq == top.c.decision_seq)
+        .order_by(top.c.open_action.is_(None), top.c.expected_harm.desc())
+    ).mappings()
+    return tuple(
+        ListingLine(
+            row["marketplace"],
+            row["listing_id"],
+            row["id"],
+            row["action"],
+            row["state"],
+            row["open_action"] is not None,
+            row["top_hazard"],
+            row["expected_harm"],
+            moment(row["decided_at"]),
+            None if row["payload"] is None else orjson.loads(row["payload"]).get("title"),
+        )
+        for row in rows
+    )
+
+
+def sellers_with_most(connection: Connection, size: int = 100) -> tuple[tuple[str, int, int, float], ...]:
+    """Read sellers by what waits of theirs: id, waiting, off sale, expected harm of what waits."""
+    q = schema.listings
+    waits = sa.case((q.c.open_action.is_not(None), 1), else_=0)
+    gone = sa.case((q.c.state == "off_sale", 1), else_=0)
+    harm = sa.case((q.c.open_action.is_not(None), q.c.expected_harm), else_=0.0)
+    rows = connection.execute(
+        sa.select(q.c.seller_id, sa.func.sum(waits), sa.func.sum(gone), sa.func.sum(harm).label("harm"))
+        .where(q.c.seller_id != "", sa.or_(q.c.open_action.is_not(None), q.c.state == "off_sale"))
+        .group_by(q.c.seller_id)
+        .order_by(sa.desc("harm"))
+        .limit(size)
+    )
+    return tuple((row[0], int(row[1]), int(row[2]), float(row[3])) for row in rows)
+
+
+def labels_of(connection: Connection, marketplace: str, listing_id: str) -> tuple[LabelLine, ...]:
+    """Read a listing's labels, the newest first."""
+    table, a = schema.labels, schema.audit_rows
+    rows = connection.execute(
+        sa.select(table.c.hazard, table.c.value, table.c.source, a.c.actor, a.c.at)
+        .join(a, a.c.seq == table.c.seq)
+        .where(table.c.marketplace == marketplace, table.c.listing_id == listing_id)
+        .order_by(table.c.seq.desc())
+    )
+    return tuple(LabelLine(h, v, source, actor, moment(at)) for h, v, source, actor, at in rows)
+
+
+def photo_of(connection: Connection, seq: int, position: int) -> tuple[str, bytes] | None:
+    """Read one photo of a decision: media type and content, None where there is none or it was erased."""
+    table = schema.images
+    row = connection.execute(
+        sa.select(table.c.media_type, table.c.content).where(table.c.seq == seq, table.c.position == position)
+    ).one_or_none()
+    return None if row is None or row[1] is None else (row[0], bytes(row[1]))
+
+
+def photo_positions(connection: Connection, seq: int) -> tuple[int, ...]:
+    """Which photos of a decision are there."""
+    table = schema.images
+    rows = connection.execute(
+        sa.select(table.c.position)
+        .where(table.c.seq == seq, table.c.content.is_not(None))
+        .order_by(table.c.position)
+    )
+    return tuple(rows.scalars())
+
+
+def policy_history(connection: Connection, size: int = 200) -> tuple[PolicyLine, ...]:
+    """Read what was decided about policies, the newest first."""
+    p, a = schema.policies, schema.audit_rows
+    rows = connection.execute(
+        sa.select(p.c.seq, p.c.version, p.c.status, a.c.actor, a.c.at, p.c.body)
+        .join(a, a.c.seq == p.c.seq)
+        .order_by(p.c.seq.desc())
+        .limit(size)
+    )
+    return tuple(
+        PolicyLine(seq, version, status, actor, moment(at), orjson.loads(body))
+        for seq, version, status, actor, at, body in rows
+    )
+
+
+def filter_values(connection: Connection) -> Mapping[str, tuple[str, ...]]:
+    """Read the hazards, product groups, languages and marketplaces of what waits, for the filters.
+
+    Each distinct value is found by a step in an index, so this takes as long as there are values, not items.
+    """
+    q = schema.listings
+    return {name: _distinct(connection, q.c[name]) for name in ("top_hazard", "product_group", "language")}
+
+
+def _distinct(connection: Connection, column: sa.Column[Any], most: int = 200) -> tuple[str, ...]:
+    q = schema.listings
+    found: list[str] = []
+    statement = sa.select(sa.func.min(column)).where(q.c.open_action.is_not(None))
+    value = connection.execute(statement).scalar()
+    while value is not None and len(found) < most:
+        found.append(value)
+        value = connection.execute(statement.where(column > value)).scalar()
+    return tuple(one for one in found if one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -25,7 +25,8 @@ from features.hazards import (
     build_terms,
     frozen,
 )
-from features.limits import Limit, applicable, read_limits
+from features.law import Law, Scope, spelled
+from features.limits import Limit, read_limits
 from features.taxonomy_file import AUDIENCES, LaboratoriesFile, TaxonomyError, TaxonomyFile, read_yaml
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class Taxonomy:
         The table of the EU guideline.
     harm_weights
         Weight of an injury of severity 1 to 4.
-    all_limits
-        Every row of ``limits.csv``, in force or not.
+    law
+        Every limit, in force or not.
     """
 
     hazards: tuple[Hazard, ...]
@@ -98,13 +99,11 @@ class Taxonomy:
     ordinary_words: Mapping[str, tuple[str, ...]]
     risk_matrix: RiskMatrix
     harm_weights: tuple[float, ...]
-    all_limits: tuple[Limit, ...]
-    _scopes: Mapping[str, tuple[frozenset[str], Mapping[str, frozenset[str]]]]
-    _units: Mapping[str, tuple[str, float]]
+    law: Law
     _folder: Path | None
 
     def __repr__(self) -> str:
-        return f"Taxonomy({len(self.hazards)} hazards, {len(self.all_limits)} limits, folder={self._folder})"
+        return f"Taxonomy({len(self.hazards)} hazards, {len(self.law.limits)} limits, folder={self._folder})"
 
     @cached_property
     def codes(self) -> tuple[str, ...]:
@@ -277,10 +276,7 @@ class Taxonomy:
         """
         self.index(hazard)
         self.p_injury(audience)
-        groups = self._line(group)
-        places = {jurisdiction, jurisdiction.partition("-")[0]}
-        candidates = [limit for place in sorted(places) for limit in self._limits.get((place, hazard), ())]
-        return applicable(candidates, groups, on, audience, self._scopes_of(groups, jurisdiction, audience))
+        return self.law.in_force(hazard, self._line(group), jurisdiction, on, audience)
 
     def tested_hazards(
         self, group: str, jurisdiction: str, on: date, audience: str = "general"
@@ -305,10 +301,7 @@ class Taxonomy:
         bool or None
             None when the units measure different things or the limit is no number.
         """
-        measured, wanted = self._units.get(_unit(unit)), self._units.get(_unit(limit.unit))
-        if measured is None or wanted is None or measured[0] != wanted[0]:
-            return None
-        return limit.met_by(value if measured[1] == wanted[1] else value * measured[1] / wanted[1])
+        return self.law.complies(limit, value, unit)
 
     def _scheme(self, scheme: str) -> Crosswalk:
         try:
@@ -327,13 +320,6 @@ class Taxonomy:
         }
         return HazardWords(schemes, [word for words in self.ordinary_words.values() for word in words])
 
-    @cached_property
-    def _limits(self) -> Mapping[tuple[str, str], Sequence[Limit]]:
-        index: dict[tuple[str, str], list[Limit]] = {}
-        for limit in self.all_limits:
-            index.setdefault((limit.jurisdiction, limit.hazard), []).append(limit)
-        return index
-
     def _line(self, group: str) -> tuple[str, ...]:
         """The group and all above it."""
         line: list[str] = []
@@ -347,14 +333,6 @@ class Taxonomy:
             line.append(group)
             group = parent or ""
         return tuple(line)
-
-    def _scopes_of(self, groups: Sequence[str], jurisdiction: str, audience: str) -> tuple[str, ...]:
-        country = jurisdiction.partition("-")[0]
-        return tuple(
-            scope
-            for scope, (audiences, excluded) in self._scopes.items()
-            if audience in audiences and excluded.get(country, frozenset()).isdisjoint(groups)
-        )
 
 
 def load_taxonomy(folder: Path | None = None) -> Taxonomy:
@@ -403,19 +381,19 @@ def _load(folder: Path | None) -> Taxonomy:
         ordinary_words=build_terms(form.ordinary_words),
         risk_matrix=build_matrix(form.risk_matrix),
         harm_weights=tuple(form.harm_weights),
-        all_limits=read_limits(find("limits.csv"), form.hazards),
-        _scopes={
-            name: (frozenset(scope.audiences), {k: frozenset(v) for k, v in scope.excluded_groups.items()})
-            for name, scope in form.scopes.items()
-        },
-        _units={
-            _unit(unit): (family, factor)
-            for family, units in form.units.items()
-            for unit, factor in units.items()
-        },
+        law=Law(
+            limits=read_limits(find("limits.csv"), form.hazards),
+            scopes={
+                name: Scope(
+                    frozenset(scope.audiences), {k: frozenset(v) for k, v in scope.excluded_groups.items()}
+                )
+                for name, scope in form.scopes.items()
+            },
+            units={
+                spelled(unit): (family, factor)
+                for family, units in form.units.items()
+                for unit, factor in units.items()
+            },
+        ),
         _folder=folder,
     )
-
-
-def _unit(unit: str) -> str:
-    return "".join(unit.casefold().split())

@@ -24,12 +24,12 @@ def _values(limits: tuple[Limit, ...], substance: str) -> set[float | None]:
 
 
 def test_all_source_rows_are_carried_over(taxonomy):
-    rows = {limit.ref[:3] for limit in taxonomy.all_limits if not limit.ref.startswith("x")}
+    rows = {limit.ref[:3] for limit in taxonomy.law.limits if not limit.ref.startswith("x")}
     assert rows == {f"{row:03d}" for row in range(1, 231)}
 
 
 def test_what_was_unverified_stays_marked(taxonomy):
-    unverified = {limit.ref[:3] for limit in taxonomy.all_limits if limit.mark == "unverified"}
+    unverified = {limit.ref[:3] for limit in taxonomy.law.limits if limit.mark == "unverified"}
     # The rows that were written from memory.
     assert unverified == {
         "136",
@@ -46,12 +46,12 @@ def test_what_was_unverified_stays_marked(taxonomy):
         "213",
         "224",
     }
-    for limit in taxonomy.all_limits:
+    for limit in taxonomy.law.limits:
         assert limit.source or limit.mark == "unverified", limit.ref
 
 
 def test_unknown_dates_say_so(taxonomy):
-    for limit in taxonomy.all_limits:
+    for limit in taxonomy.law.limits:
         if limit.valid_from is None and limit.valid_to is None:
             assert limit.dates == "unknown", limit.ref
         if limit.dates in {"seen", "announced", "month", "inferred", "recalled", "edition", "notice"}:
@@ -119,7 +119,7 @@ def test_a_product_of_no_known_group_still_has_what_holds_for_all(taxonomy):
 def test_an_old_rule_never_counts_as_in_force(taxonomy):
     assert taxonomy.limits("hearing", "toys", "KR", TODAY, "under_14") == ()
     assert taxonomy.limits("hearing", "toys", "KR", date(1995, 1, 1), "under_14") == ()
-    assert any(limit.dates == "historical" for limit in taxonomy.all_limits)
+    assert any(limit.dates == "historical" for limit in taxonomy.law.limits)
 
 
 def test_what_the_law_tests_in_a_group(taxonomy):
@@ -143,19 +143,19 @@ def test_what_the_law_tests_in_a_group(taxonomy):
     ],
 )
 def test_a_measured_value_is_held_against_a_limit(taxonomy, value, unit, complies):
-    limit = next(row for row in taxonomy.all_limits if row.ref == "009")
+    limit = next(row for row in taxonomy.law.limits if row.ref == "009")
     assert (limit.value, limit.unit) == (100, "mg/kg")
     assert taxonomy.complies(limit, value, unit) is complies
 
 
 def test_ranges_strict_bounds_and_rules_without_numbers(taxonomy):
-    ph = next(row for row in taxonomy.all_limits if row.comparator == "range")
+    ph = next(row for row in taxonomy.law.limits if row.comparator == "range")
     assert [ph.met_by(value) for value in (3.9, 4.0, 7.5, 7.6)] == [False, True, True, False]
-    strict = next(row for row in taxonomy.all_limits if row.comparator == "<")
+    strict = next(row for row in taxonomy.law.limits if row.comparator == "<")
     assert strict.met_by(strict.value) is False
-    stable = next(row for row in taxonomy.all_limits if row.comparator == ">=")
+    stable = next(row for row in taxonomy.law.limits if row.comparator == ">=")
     assert [stable.met_by(value) for value in (24, 25)] == [False, True]
-    ban = next(row for row in taxonomy.all_limits if row.comparator == "prohibited")
+    ban = next(row for row in taxonomy.law.limits if row.comparator == "prohibited")
     assert ban.met_by(0.0) is None
 
 
@@ -165,7 +165,7 @@ def test_ranges_strict_bounds_and_rules_without_numbers(taxonomy):
     on=st.dates(date(1990, 1, 1), date(2040, 1, 1)),
 )
 def test_a_limit_is_in_force_from_its_first_to_its_last_day(start, end, on):
-    limit = replace(load_taxonomy().all_limits[0], valid_from=start, valid_to=end, dates="stated")
+    limit = replace(load_taxonomy().law.limits[0], valid_from=start, valid_to=end, dates="stated")
     assert limit.in_force(on) == ((start or date.min) <= on <= (end or date.max))
 
 
@@ -183,7 +183,7 @@ def test_every_limit_that_is_returned_is_in_force_and_for_the_audience(taxonomy,
 def test_no_two_rows_contradict_each_other(taxonomy):
     """Same rule, same part, same day: two values would mean that a superseded row was left open."""
     seen: dict[tuple, Limit] = {}
-    for limit in taxonomy.all_limits:
+    for limit in taxonomy.law.limits:
         if limit.value is None or not limit.in_force(TODAY):
             continue
         for group in limit.groups:
@@ -206,5 +206,5 @@ def test_the_file_has_one_row_a_line_and_the_columns_of_the_form(taxonomy):
     path = Path(limits.__file__).with_name("limits.csv")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(taxonomy.all_limits)
+    assert len(rows) == len(taxonomy.law.limits)
     assert not any(None in row.values() for row in rows)

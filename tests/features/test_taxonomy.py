@@ -300,7 +300,7 @@ def test_the_packaged_taxonomy_is_read_once_and_fast(tmp_path):
 
 
 def test_groups_named_by_limits_exist(taxonomy):
-    named = {group for limit in taxonomy.all_limits for group in limit.groups} - {"all"}
+    named = {group for limit in taxonomy.law.limits for group in limit.groups} - {"all"}
     assert named <= set(taxonomy.groups)
 
 

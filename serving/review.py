@@ -182,7 +182,7 @@ def records_of(
         "second": person.second or None,
         "bulk": said.bulk or None,
     }
-    record = _follow_up(stored, decision_id, found, person.name, now, more, said.note)
+    record = follow_up(stored, decision_id, found, person.name, now, more, said.note)
     return [
         record,
         *(_label(stored, decision_id, hazard, value, person.name) for hazard, value in found.labels),
@@ -212,13 +212,13 @@ def undo_records(
         "bulk": bulk,
         "dismissed": list(before.body.get("dismissed", ())),
     }
-    record = _follow_up(before, decision_id, back, actor, now, more, "", seen=made)
+    record = follow_up(before, decision_id, back, actor, now, more, "", seen=made)
     said = Said(choice_named(made.body["choice"]), str(made.body.get("hazard") or ""))
     taught = outcome(said, before, now, DeskRules()).labels
     return [record, *(_label(before, decision_id, hazard, None, actor) for hazard, _ in taught)]
 
 
-def _follow_up(
+def follow_up(
     stored: StoredDecision,
     decision_id: str,
     found: Outcome,
@@ -228,6 +228,10 @@ def _follow_up(
     note: str,
     seen: StoredDecision | None = None,
 ) -> DecisionRecord:
+    """Return a person's decision about a stored one: scores and reasons as they were, ``found`` and ``more`` new.
+
+    ``seen`` is the decision in force, where ``stored`` is an earlier one whose outcome comes back.
+    """
     seen = seen or stored
     listing = stored.listing or {
         "id": stored.listing_id,

@@ -1,0 +1,89 @@
+"""What the robustness tasks read: the sample catalogue, recall names, real listings; plain rows, as a seller's file has them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.hazard_type import FILE as RECALLS
+from benchmarks.quality.hazard_type import read_recalls
+from benchmarks.results_file import ROOT
+from features.reader import ColumnMap, RejectedRow, read_listings
+
+Row = dict[str, Any]
+
+SAMPLE = ROOT / "features" / "sample"
+LISTINGS = {
+    "1688_zh": "1688_zh.csv.gz",
+    "alibaba_toys": "alibaba_toys_959.csv.gz",
+    "aliexpress_kr": "aliexpress_kr.jsonl.gz",
+    "amazon_in": "amazon_in.csv.gz",
+    "amazon_us_toys": "amazon_us_toys.csv.gz",
+    "coupang_kr": "coupang_kr.csv.gz",
+    "lazada": "lazada_1000.csv.gz",
+    "resale": "resale_live_listings.csv.gz",
+    "shein": "shein_1000.csv.gz",
+    "shopee": "shopee_1000.csv.gz",
+    "tmall": "tmall_cosmetics_zh.csv.gz",
+}
+LISTING_FILES = tuple(f"listings/{name}" for name in LISTINGS.values())
+FILES = (RECALLS, *LISTING_FILES)
+# What a seller writes; who sells, how often and at what price would be the same under any disguise.
+_KEPT = ("title", "description", "bullets", "attributes", "category", "brand")
+
+
+def order_of(text: str) -> str:
+    """Return a key that puts texts into an order that has nothing to do with what they say."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def recall_names(data: Path) -> list[Row]:
+    """Return the names of US recalls 2010-2013, each once."""
+    names = {recall.name[:1000]: recall.number for recall in read_recalls(data)[1]}
+    return [{"id": f"cpsc/{number}", "title": name} for name, number in names.items()]
+
+
+@cache
+def truth() -> dict[str, Row]:
+    """Return the truth of the sample catalogue by listing."""
+    return {row["id"]: row for row in map(json.loads, (SAMPLE / "truth.jsonl").read_text("utf-8").splitlines())}
+
+
+def sample(half: str, *, evasive: bool = False) -> list[Row]:
+    """Return one half of the sample catalogue, without the variants that are disguised already unless asked for."""
+    rows = map(json.loads, (SAMPLE / "catalogue.jsonl").read_text("utf-8").splitlines())
+    facts = truth()
+    return [
+        row
+        for row in rows
+        if facts[row["id"]]["half"] == half and (evasive or facts[row["id"]]["evasion"] is None)
+    ]
+
+
+@cache
+def _real(data: Path) -> tuple[tuple[str, str], ...]:
+    found: dict[str, tuple[str, str]] = {}
+    for source, name in LISTINGS.items():
+        for one in read_listings(data / "listings" / name, ColumnMap.named(source)):
+            if not isinstance(one, RejectedRow) and one.title not in found:
+                kept = json.loads(one.model_dump_json(include=set(_KEPT), exclude_defaults=True))
+                key = f"{source}/{one.id}"[:256]
+                found[one.title] = key, json.dumps({"id": key, **kept}, ensure_ascii=False)
+    # Snapshots of one listing under several titles share its id.
+    once = {key: text for key, text in found.values()}
+    return tuple(sorted(once.items(), key=lambda pair: order_of(pair[0])))
+
+
+def real_listings(data: Path, first: int = 0, count: int | None = None) -> list[Row]:
+    """Return real listings, each different title once, in an order that no source decides.
+
+    Parameters
+    ----------
+    first, count
+        Which of them; all from ``first`` on where ``count`` is None.
+    """
+    chosen = _real(data)[first : None if count is None else first + count]
+    return [json.loads(text) for _, text in chosen]

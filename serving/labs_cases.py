@@ -211,3 +211,29 @@ def check_step(view: CaseView, step: str) -> None:
             "no orders file was given yet"
         )  # fmt: skip
         raise LabError(f"refunds of {view.case.case_id} cannot be confirmed: {what}")
+
+
+def work_list(views: Iterable[CaseView], book: LabBook) -> list[dict[str, Any]]:
+    """Return the refunds that are due: one row a listing of an open case, with counts and sums alone."""
+    return [
+        _due(view, key, book.orders.get(key, {}))
+        for view in views
+        if not view.closed
+        for key in view.listings
+    ]
+
+
+def _due(view: CaseView, key: tuple[str, str], orders: Mapping[str, Any]) -> dict[str, Any]:
+    known = bool(orders)
+    return {
+        "case_id": view.case.case_id,
+        "marketplace": key[0],
+        "listing_id": key[1],
+        "hazards": list(view.hazards),
+        "orders": orders.get("orders"),
+        "refunded": orders.get("refunded"),
+        "open": orders["orders"] - orders["refunded"] if known else None,
+        "amount_open": round(orders["amount"] - orders["refunded_amount"], 2) if known else None,
+        "currency": orders.get("currency", ""),
+        "open_steps": [step for step in view.open_steps if step in (*BY_PEOPLE, REVIEW)],
+    }

@@ -52,6 +52,11 @@ def _known_by(day: date | None, as_of: date | None) -> bool:
     return as_of is None or (day is not None and day <= as_of)
 
 
+def _number(recall: Recall) -> tuple[str, str]:
+    """Return what makes a recall the same in two tables of one regulator: its number without filling zeros."""
+    return recall.regulator or recall.source, recall.native_id.lower().lstrip("0")
+
+
 def source_named(name: str) -> Source:
     """Return the reader of a publisher's form.
 
@@ -85,6 +90,7 @@ def load_dataset(
     recalls: list[Recall] = []
     results: list[LabResult] = []
     rounds: list[InspectionRound] = []
+    holder: dict[tuple[str, str], str] = {}
     left_out: Counter[str] = Counter()
     files: dict[str, str] = {}
     for ref in config.sources:
@@ -100,7 +106,11 @@ def load_dataset(
             elif not _known_by(record.date, config.as_of):
                 left_out[f"{record.source}: not known on {config.as_of}"] += 1
             elif isinstance(record, Recall):
-                recalls.append(record)
+                held = holder.setdefault(_number(record), record.source)
+                if held == record.source:
+                    recalls.append(record)
+                else:
+                    left_out[f"{record.source}: the same recall is in {held}"] += 1
             elif isinstance(record, LabResult):
                 results.append(record)
             elif record.leaf:

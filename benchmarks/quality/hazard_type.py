@@ -11,17 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality.baselines import (
-    base_rate,
-    embed,
-    keyword_counts,
-    lexicon,
-    logistic,
-    nearest,
-    standardised,
-    tfidf,
-)
 from benchmarks.quality.ours import train_and_batch
+from benchmarks.quality.recall_systems import name_systems
 from benchmarks.quality.resample import (
     average_precision_draws,
     draw_counts,
@@ -151,48 +142,14 @@ def _parts(data: Path) -> tuple[list[str], np.ndarray, list[str]]:
     return [recall.name for recall in train], outcomes(train), [recall.name for recall in test]
 
 
-def _base_rate(data: Path) -> np.ndarray:
-    _, Y, test = _parts(data)
-    return base_rate(Y, len(test))
-
-
-def _keywords(data: Path) -> np.ndarray:
-    _, Y, test = _parts(data)
-    counts = keyword_counts(test, tuple(CLASSES), lexicon(HERE / "lexicon.yaml"))
-    return counts + base_rate(Y, len(test))
-
-
-@cache
-def _tfidf_lr(data: Path) -> np.ndarray:
-    names, Y, test = _parts(data)
-    left, right = tfidf(names, test)
-    return logistic(left, Y, right, 10.0)
-
-
-@cache
-def _use(data: Path) -> tuple[np.ndarray, np.ndarray]:
-    names, _, test = _parts(data)
-    return embed(names), embed(test)
-
-
-@cache
-def _use_lr(data: Path) -> np.ndarray:
-    left, right = _use(data)
-    return logistic(left, _parts(data)[1], right, 10.0)
-
-
-def _use_knn(data: Path) -> np.ndarray:
-    left, right = _use(data)
-    return nearest(left, _parts(data)[1], right)
-
-
-def _average(data: Path) -> np.ndarray:
-    return (standardised(_tfidf_lr(data)) + standardised(_use_lr(data))) / 2
-
-
 def _ours(data: Path) -> np.ndarray:
-    listings = [{"id": recall.number, "title": recall.name[:1000]} for recall in read_recalls(data)[1]]
-    scores = train_and_batch(HERE / "hazard_type.yaml", data, CUT, listings)
+    return our_classes(HERE / "hazard_type.yaml", data, CUT, read_recalls(data)[1])
+
+
+def our_classes(config: Path, data: Path, as_of: date, recalls: Sequence[Recall]) -> np.ndarray:
+    """Train and score as a user does; return the chance of each class, shape (n, 15)."""
+    listings = [{"id": recall.number, "title": recall.name[:1000]} for recall in recalls]
+    scores = train_and_batch(config, data, as_of, listings)
     none = [
         np.prod([1 - np.asarray(scores[f"q_{code}"]) for code in codes], axis=0) for codes in OURS_OF.values()
     ]
@@ -273,15 +230,7 @@ TASK = Task(
     name="hazard_type",
     files=(FILE,),
     labels=labels,
-    systems={
-        "base_rate": _base_rate,
-        "keyword_lexicon": _keywords,
-        "tfidf_lr": _tfidf_lr,
-        "use_lr": _use_lr,
-        "use_knn": _use_knn,
-        "tfidf_use_average": _average,
-        OURS: _ours,
-    },
+    systems=name_systems(_parts, lambda _: tuple(CLASSES)) | {OURS: _ours},
     measure=measure,
     note="US recalls 2010-2013",
 )

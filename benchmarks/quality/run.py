@@ -7,6 +7,7 @@ machinery on every eighth row and writes nothing.
 from __future__ import annotations
 
 import csv
+import gzip
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.quality import hazard_type, lab_lead
+from benchmarks.quality import hazard_type, hazard_type_2013plus, lab_lead
 from benchmarks.quality.task import Task, frame_of, scores_of
 from benchmarks.results_file import (
     RESULTS,
@@ -29,7 +30,9 @@ from benchmarks.results_file import (
     write_scores,
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (hazard_type.TASK, lab_lead.TASK)}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (hazard_type.TASK, hazard_type_2013plus.TASK, lab_lead.TASK)
+}
 QUICK_STEP = 8
 
 
@@ -38,7 +41,11 @@ def subsample(task: Task, data: Path, folder: Path, step: int = QUICK_STEP) -> P
     for name in task.files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with (data / name).open(encoding="utf-8", newline="") as whole, target.open("w", newline="") as part:
+        opened = gzip.open if name.endswith(".gz") else open
+        with (
+            opened(data / name, "rt", encoding="utf-8", newline="") as whole,
+            opened(target, "wt", encoding="utf-8", newline="") as part,
+        ):
             rows = csv.reader(whole)
             csv.writer(part).writerows([next(rows), *islice(rows, 0, None, step)])
     return folder

@@ -7,6 +7,7 @@ US government work, public domain.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,48 @@ from training.sources.hazards import crosswalk, hazards_in
 from training.sources.parsing import US_DATES, clean, parse_date, split
 
 REGULATOR = "US CPSC"
+
+# How a title ends once the product has been named: why, where it was sold, what else is said.
+_TAIL = re.compile(
+    r"\s*(?:[;:]|--).*$|,? (?:(?:due|owing) to|because(?: of)?|after|following|prompts?|for (?:possible |potential )?"
+    r"(?:choking|fire|burn|fall|lead|laceration|strangulation|risk|violat|repair)|posing|poses?|sold (?:\w+ )?"
+    r"(?:at|by|on|in|through)|with (?:possible |potential )?(?:choking|fire|lead) |in cooperation)\b.*$",
+    re.IGNORECASE,
+)
+_BY = re.compile(
+    r"^(?P<product>.+?),? (?:(?:is|are|to be) )?(?:voluntarily )?"
+    r"(?:(?:recalled|replaced)\b.*|recall (?:by .*|to (?:repair|replace)))$",
+    re.IGNORECASE,
+)
+_HAZARD_FIRST = re.compile(
+    r"^.*\bprompts? (?:the )?(?:re)?call (?:of|to replace) (?P<product>.+?)(?: (?:by|from|at) .*)?$",
+    re.IGNORECASE,
+)
+_WHO_FIRST = re.compile(
+    r"^.*?\b(?:announces?|issues?|conducts?|expands?|to)? ?(?:a |the |an )?(?:voluntary |nationwide |safety )*"
+    r"recalls?(?: (?:of|to (?:repair|replace|inspect)|to|additional|more))* (?P<product>.+)$",
+    re.IGNORECASE,
+)
+_RECALL_LAST = re.compile(
+    r"^(?:cpsc, ?)?(?:.+? announces? )?(?P<product>.+?) recall(?: program| alert)?$", re.IGNORECASE
+)
+
+
+def product_of_title(title: str) -> str:
+    """Return the product that the title of a recall names; the whole title where no product can be told apart.
+
+    >>> product_of_title("CPSC, Acorn Works Announce Recall of Wooden Rattles")
+    'Wooden Rattles'
+    >>> product_of_title("Pull Toys Recalled by Acorn Works Due to Choking Hazard")
+    'Pull Toys'
+    """
+    plain = " ".join(title[:500].split())
+    for form in (_HAZARD_FIRST, _BY, _WHO_FIRST, _RECALL_LAST):
+        if found := form.match(plain):
+            product = _TAIL.sub("", found["product"]).strip(" ,.;")
+            if len(product) >= 3:
+                return product
+    return _TAIL.sub("", plain).strip(" ,.;") or plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +103,8 @@ class CpscRecalls:
 class CpscToys:
     """Toy recalls 1974-2016: the hazard is written in the title, seldom in the summary.
 
-    ``product_names`` is the title as published: mask hazard words before a model reads it.
+    ``product_names`` is the product that the title names, without who recalls it and why; names may still hold hazard
+    words, which the name-only view masks.
     """
 
     name: str = "cpsc_toys"
@@ -81,7 +125,7 @@ class CpscToys:
             source=self.name,
             native_id=number.zfill(5) if number.isdigit() else number,
             date=parse_date(row["date"], US_DATES),
-            product_names=(title,),
+            product_names=(product_of_title(title),),
             hazards=hazards,
             hazard_terms=terms,
             description=clean(row["summary"]),
@@ -106,6 +150,8 @@ class CpscSports:
         product = clean(row["name"]) or clean(row.get("title"))
         if not number or not product:
             raise ValueError("no recall number" if not number else "no product name")
+        if "recall" in product.lower():
+            product = product_of_title(product)
         hazards, terms = hazards_in(f"{clean(row['hazard'])} . {clean(row.get('title'))}")
         return Recall(
             source=self.name,

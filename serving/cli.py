@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from serving.cli_audit import audit, retention
+from serving.cli_bans import bans, catalogue
+from serving.cli_options import STORE_VARIABLE, clear_errors, default_store
+
 if TYPE_CHECKING:
     from features.reader import ColumnMap
     from serving.predictor import Predictor
 
-USER, OUTSIDE = 2, 3
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -29,36 +30,10 @@ def _console() -> Any:
     return Console(stderr=True)
 
 
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Turn known errors into one line and an exit code: 2 for the user's, 3 for an outside system's."""
-    try:
-        yield
-    except click.ClickException:
-        raise
-    except Exception as error:
-        code = _exit_code(error)
-        if code is None:
-            raise
-        _console().print(f"[bold red]error[/] {_plain(str(error))}", highlight=False)
-        sys.exit(code)
-
-
 def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-def _exit_code(error: Exception) -> int | None:
-    """Return the exit code of an error that says what to do; None for one that is ours to mend."""
-    from features.errors import OutsideError, UserError
-
-    if isinstance(error, OutsideError):
-        return OUTSIDE
-    if isinstance(error, UserError | FileNotFoundError | PermissionError | IsADirectoryError):
-        return USER
-    return None
 
 
 def _command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., None]], click.Command]:
@@ -67,7 +42,7 @@ def _command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., None]], click
     def declare(function: Callable[..., None]) -> click.Command:
         @wraps(function)
         def run(*a: Any, **k: Any) -> None:
-            with _clear_errors():
+            with clear_errors():
                 function(*a, **k)
 
         return main.command(*args, **kwargs)(run)
@@ -325,22 +300,36 @@ def evaluate(bundle: str, data: Path, output: Path, after: Any, until: Any) -> N
 @_policy
 @click.option("--host", default=None, help="[default: 127.0.0.1, this machine only]")
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="[default: 3000]")
-def serve(bundle: str | None, policy: Path | None, host: str | None, port: int | None) -> None:
+@click.option(
+    "--store",
+    metavar="ADDRESS",
+    help="Where decisions are kept: a SQLite file or postgresql://...; '' only scores and keeps nothing. "
+    "[env: LISTING_RISK_STORE] [default: listing-risk/store.db in $XDG_STATE_HOME, ~/.local/state where unset]",
+)
+def serve(
+    bundle: str | None, policy: Path | None, host: str | None, port: int | None, store: str | None
+) -> None:
     """Start the service in the foreground, until Ctrl-C.
 
     \b
     Examples:
       listing-risk serve
       listing-risk serve --bundle ./bundle --port 3100
+      listing-risk serve --store postgresql://risk@db.example/risk
     """
+    from serving.opening import make_store_folder
     from serving.settings import read_settings
 
     environ = dict(os.environ)
     path = _bundle_path(bundle)
-    for name, value in (("BUNDLE", path), ("POLICY", policy), ("HOST", host), ("PORT", port)):
+    if store is None and STORE_VARIABLE not in environ:
+        store = default_store()
+    given = (("BUNDLE", path), ("POLICY", policy), ("HOST", host), ("PORT", port), ("STORE", store))
+    for name, value in given:
         if value is not None:
             environ[f"LISTING_RISK_{name}"] = str(value)
     settings = read_settings(environ)
+    make_store_folder(settings.store)
     from serving.run import serve_forever
 
     serve_forever(settings, environ)
@@ -485,6 +474,10 @@ def _fetch_photos(source: str, output: Path, hosts: tuple[str, ...]) -> None:
         f"{counts.stored:,} photos, {counts.unusable:,} not usable, {counts.known:,} known before -> {output}",
         highlight=False,
     )
+
+
+for group in (bans, catalogue, audit, retention):
+    main.add_command(group)
 
 
 if __name__ == "__main__":

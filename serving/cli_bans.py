@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from serving.cli_options import FILE, actor_option, clear, show, store_option, who
+
 if TYPE_CHECKING:
     from features.reader import ColumnMap
     from serving.retroaction import BanOffice
 
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_store = click.option(
-    "--store",
-    envvar="LISTING_RISK_STORE",
-    default=".listing-risk/store.db",
-    show_default=True,
-    help="Address of the store: a file or postgresql://... [env: LISTING_RISK_STORE]",
-)
+_FILE = FILE
+_store, _actor, _clear = store_option, actor_option, clear
 _MODEL = (
     click.option("--bundle", type=click.Path(path_type=Path), help="[default: the starter bundle]"),
     click.option("--policy", type=_FILE, help="[default: the policy of the package]"),
@@ -34,7 +28,6 @@ _MODEL = (
         help="[default: the matcher of the package] [env: LISTING_RISK_MATCHER]",
     ),
 )
-_actor = click.option("--actor", default=None, help="Who acts, for the record. [default: the account's name]")
 
 
 def _model(function: Callable[..., None]) -> Callable[..., None]:
@@ -44,22 +37,6 @@ def _model(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def _clear(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn known errors into one line and exit code 2 (the user's) or 3 (an outside system's)."""
-
-    @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> None:
-        from features.errors import OutsideError, UserError
-
-        try:
-            function(*args, **kwargs)
-        except (UserError, OutsideError) as error:
-            click.echo(f"error {error}", err=True)
-            raise click.exceptions.Exit(3 if isinstance(error, OutsideError) else 2) from None
-
-    return run
-
-
 @contextmanager
 def _office(
     store: str, bundle: Path | None = None, policy: Path | None = None, matcher: Path | None = None
@@ -67,18 +44,8 @@ def _office(
     from serving.ban_office import open_office
     from serving.settings import Settings
 
-    if "://" not in store:
-        Path(store).parent.mkdir(parents=True, exist_ok=True)
     with open_office(store, Settings(bundle=bundle, policy=policy), matcher) as office:
         yield office
-
-
-def _who(actor: str | None) -> str:
-    return actor or getpass.getuser()
-
-
-def _show(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @click.group("bans")
@@ -126,7 +93,7 @@ def add(
         }
     )
     with _office(store, **model) as office:
-        _show(office.place(request, _who(actor)).to_json())
+        show(office.place(request, who(actor)).to_json())
 
 
 @bans.command("list")
@@ -153,7 +120,7 @@ def list_bans(state: str | None, bank: str | None, store: str) -> None:
 def lift(ban_id: str, reason: str, store: str, actor: str | None, **model: Path | None) -> None:
     """Lift a ban and decide anew about what it held."""
     with _office(store, **model) as office:
-        _show(office.lift(ban_id, _who(actor), reason).to_json())
+        show(office.lift(ban_id, who(actor), reason).to_json())
 
 
 @bans.command("look-back")
@@ -165,7 +132,7 @@ def lift(ban_id: str, reason: str, store: str, actor: str | None, **model: Path 
 def look_back(ban_id: str, store: str, actor: str | None, **model: Path | None) -> None:
     """Search the catalogue for a ban again, for example after a crash or an import."""
     with _office(store, **model) as office:
-        _show(office.look_back(office.desk.book.entry(ban_id), _who(actor)).to_json())
+        show(office.look_back(office.desk.book.entry(ban_id), who(actor)).to_json())
 
 
 @bans.command("quarantine")
@@ -179,7 +146,7 @@ def quarantine(ban_id: str, release: bool, reason: str, store: str, actor: str |
     """Take a ban that misfires out of force, or put it back."""
     with _office(store) as office:
         change = office.desk.release if release else office.desk.quarantine
-        _show(change(ban_id, _who(actor), reason).to_json())
+        show(change(ban_id, who(actor), reason).to_json())
 
 
 @bans.command("bank")
@@ -191,7 +158,7 @@ def quarantine(ban_id: str, release: bool, reason: str, store: str, actor: str |
 def bank(bank: str, enable_ratio: float, store: str, actor: str | None) -> None:
     """Say how large a share of the listings is compared with a bank."""
     with _office(store) as office:
-        office.desk.set_bank(bank, enable_ratio, _who(actor))
+        office.desk.set_bank(bank, enable_ratio, who(actor))
     click.echo(f"{bank}: {enable_ratio:g}")
 
 

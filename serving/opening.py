@@ -24,10 +24,12 @@ def open_engine(settings: Settings) -> Engine:
         return Engine(predictor)
     # What scores without a store needs neither the database nor the matcher.
     from serving.ban_office import load_reader, office_of
+    from serving.in_force import note_loaded
     from serving.store import Store, StoreSink
 
     store = Store(settings.store).open()
     try:
+        note_loaded(store, predictor, settings)
         office = office_of(store, predictor, load_reader(settings.matcher))
     except BaseException:
         store.close()

@@ -51,6 +51,7 @@ class Settings:
     ``bundle`` and ``policy`` None mean the starter bundle and the default policy. ``register`` is a file of KC
     certificates and their states, as imported. ``store`` is the address of the store, a path to a SQLite file or
     ``postgresql://...``; empty scores without recording anything. ``matcher`` None means the matcher of the package.
+    ``checkpoints`` None means beside the SQLite file or in the state folder. ``retention_days`` None keeps everything.
     ``workers`` are processes of the service; in each, ``threads`` score
     blocks of listings beside the event loop.
     """
@@ -66,6 +67,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     store: str = ""
     matcher: Path | None = None
+    checkpoints: Path | None = None
+    retention_days: float | None = None
     access: AccessSettings = field(default_factory=AccessSettings)
 
 
@@ -119,6 +122,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ),
         store=reader.read("STORE", usual.store, str, "a path or an address"),
         matcher=reader.read("MATCHER", None, Path, "a file"),
+        checkpoints=reader.read("CHECKPOINTS", None, Path, "a folder"),
+        retention_days=reader.read("RETENTION_DAYS", None, _days, "days, such as 365"),
         access=read_access(environ),
     )
     if reader.problems:
@@ -155,6 +160,13 @@ def _within(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def _days(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 36_500:
+        raise ValueError(text)
+    return value
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,104 @@
+"""What the commands share: where the store is, who acts, and how known errors are said. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+USER, OUTSIDE = 2, 3
+STORE_VARIABLE = "LISTING_RISK_STORE"
+
+
+def default_store() -> str:
+    """Address of the store where nobody names one: a SQLite file in this user's state folder."""
+    from serving.settings import state_folder
+
+    return str(state_folder(os.environ) / "store.db")
+
+
+def _address(_context: click.Context, _option: click.Parameter, given: str | None) -> str:
+    from serving.opening import make_store_folder
+
+    address = given or os.environ.get(STORE_VARIABLE, "").strip() or default_store()
+    make_store_folder(address)
+    return address
+
+
+store_option = click.option(
+    "--store",
+    metavar="ADDRESS",
+    callback=_address,
+    help="Where decisions are kept: a SQLite file or postgresql://... [env: LISTING_RISK_STORE] "
+    "[default: listing-risk/store.db in $XDG_STATE_HOME, ~/.local/state where unset]",
+)
+"""``store``: an address whose folder exists."""
+
+actor_option = click.option(
+    "--actor", default=None, help="Who acts, for the record. [default: the account's name]"
+)
+
+
+def who(actor: str | None) -> str:
+    """Return who acts: as given, or the name of the account."""
+    return actor or getpass.getuser()
+
+
+def show(value: Any) -> None:
+    """Print a value as JSON that a person can read."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def exit_code(error: Exception) -> int | None:
+    """Return the exit code of an error that says what to do; None for one that is ours to mend."""
+    from features.errors import OutsideError, UserError
+
+    if isinstance(error, OutsideError):
+        return OUTSIDE
+    if isinstance(error, UserError | FileNotFoundError | PermissionError | IsADirectoryError):
+        return USER
+    store_errors = sys.modules.get("serving.store.errors")  # nobody met a store who did not load it
+    if store_errors is None or not isinstance(error, store_errors.StoreError):
+        return None
+    outside = (store_errors.StoreUnavailableError, store_errors.BusyError, store_errors.NotDurableError)
+    return OUTSIDE if isinstance(error, outside) else USER
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn known errors into one line and an exit code: 2 for the user's, 3 for an outside system's."""
+    try:
+        yield
+    except click.ClickException:
+        raise
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        from rich.console import Console
+        from rich.markup import escape
+
+        Console(stderr=True).print(f"[bold red]error[/] {escape(str(error))}", highlight=False)
+        sys.exit(code)
+
+
+def clear(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command end in one clear line on known errors; the decorator nearest to the function."""
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with clear_errors():
+            function(*args, **kwargs)
+
+    return run
+
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -21,10 +21,16 @@ class _Part(BaseModel):
 
 
 class SourceRef(_Part):
-    """One file and the reader that knows its form; ``until`` leaves later records out."""
+    """One file and the reader that knows its form.
+
+    ``columns`` says which column feeds which of our fields where a file of your own has other headers, ``encoding``
+    how a text file is written; both only for readers of your own files (`training.dataset.OWN`).
+    """
 
     reader: str
     path: str
+    columns: dict[str, str] = {}
+    encoding: str = "utf-8"
 
 
 class CutRef(_Part):

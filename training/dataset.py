@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -12,13 +12,20 @@ import numpy as np
 
 from features.errors import UserError
 from features.groups import of_inspection
+from features.rows import Form
 from features.taxonomy import Taxonomy
-from training.config import Config
+from training.config import Config, SourceRef
 from training.labels import Cut, LabelMatrix, from_laboratory, from_recalls
 from training.manifest import file_hash
 from training.rates import GroupCount
 from training.records import InspectionRound, LabResult, Recall, Reject
 from training.sources import SOURCES, Source
+from training.sources.inspections import InspectionRounds
+from training.sources.lab_generic import LabResults
+from training.sources.recall_generic import OwnRecalls
+
+OWN = (LabResults, OwnRecalls, InspectionRounds)
+"""Readers of a user's own files."""
 
 
 class DataError(UserError):
@@ -70,6 +77,25 @@ def source_named(name: str) -> Source:
     return SOURCES[name]
 
 
+def source_of(ref: SourceRef) -> Source:
+    """Return the reader of one entry of a configuration, with its columns and encoding.
+
+    Raises
+    ------
+    DataError
+        When there is no such reader, or it reads a publisher's own form and columns are given all the same.
+    """
+    source = source_named(ref.reader)
+    if not ref.columns and ref.encoding == "utf-8":
+        return source
+    if not isinstance(source, OWN):
+        names = ", ".join(kind().name for kind in OWN)
+        raise DataError(
+            f"The source {ref.reader!r} reads a publisher's own form; columns and encoding are for {names}."
+        )
+    return replace(source, columns=ref.columns, form=Form(encoding=ref.encoding))
+
+
 def load_dataset(
     config: Config, folder: Path, taxonomy: Taxonomy, *, advance: Callable[[str], None] = lambda _: None
 ) -> Dataset:
@@ -94,7 +120,7 @@ def load_dataset(
     left_out: Counter[str] = Counter()
     files: dict[str, str] = {}
     for ref in config.sources:
-        source, path = source_named(ref.reader), folder / ref.path
+        source, path = source_of(ref), folder / ref.path
         if not path.is_file():
             raise DataError(
                 f"The source file {ref.path!r} is not in {folder}; check --data or the configuration."

@@ -38,6 +38,7 @@ from training.rates import GroupRate, group_rates
 from training.reading import Reader, Reading
 from training.scores import PastResult
 from training.splits import clusters, group_folds
+from training.untaught import untaught_type_heads
 
 Say = Callable[[str], None]
 
@@ -101,7 +102,7 @@ def group_priors(
     """
     codes = tuple(taxonomy.groups)
     Y = recalls.labels.value * recalls.labels.known
-    overall = Y.mean(axis=0) if len(Y) else np.zeros(len(taxonomy.codes))
+    overall = Y.mean(axis=0) if len(Y) else _mean_stated(taxonomy)
     prior = np.zeros((len(codes) + 1, len(taxonomy.codes)), dtype=np.float32)
     prior[-1] = overall
     found = np.array([reading.group for reading in recalls.readings])
@@ -112,6 +113,16 @@ def group_priors(
             prior[i, taxonomy.index(hazard)] = weight
     rate = np.array([*(rates[code].rate for code in codes), rates[""].rate], dtype=np.float32)
     return prior, rate
+
+
+def _mean_stated(taxonomy: Taxonomy) -> np.ndarray:
+    """Return the mean test prior over the product groups that have one, for training without recalls."""
+    stated = [group.hazard_prior for group in taxonomy.groups.values() if group.hazard_prior]
+    mean = np.zeros(len(taxonomy.codes))
+    for prior in stated:
+        for hazard, weight in prior.items():
+            mean[taxonomy.index(hazard)] += weight / len(stated)
+    return mean
 
 
 def _stated_prior(taxonomy: Taxonomy, code: str) -> Mapping[str, float]:
@@ -129,6 +140,10 @@ def fit_type_model(
     recalls: Prepared, taxonomy: Taxonomy, config: Config
 ) -> tuple[HazardTypeHeads, np.ndarray, tuple[str, ...]]:
     """Fit and calibrate the second factor; also its held-out probabilities and the kinds of product."""
+    n_hazards = len(taxonomy.codes)
+    if len(recalls.labels) < 2 * config.folds:
+        heads = untaught_type_heads(n_hazards, recalls.embeddings.shape[1])
+        return heads, np.full((len(recalls.labels), n_hazards), np.nan), ()
     settings = HeadSettings(**config.heads.model_dump())
     kinds, names = kinds_of(recalls.labels)
     data = TypeData(

@@ -14,6 +14,7 @@ from training.sources.kats import KatsRecalls, KatsRegister
 from training.sources.lab_generic import LabResults
 from training.sources.nyc import NycMetals
 from training.sources.parsing import SourceError
+from training.sources.recall_generic import OwnRecalls
 from training.sources.safety_gate import SafetyGate
 from training.sources.web import OutsideError, SourceChangedError
 
@@ -27,6 +28,7 @@ _ALL: tuple[Source, ...] = (
     KatsRegister(),
     NycMetals(),
     LabResults(),
+    OwnRecalls(),
     InspectionRounds(),
     RecordFile("sample"),
     RecordFile("records"),

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from features.rows import Form, read_rows
+from features.rows import Form
 from training.records import Record, Reject
+from training.sources.own import own_rows
 from training.sources.parsing import SourceError
 from training.sources.web import Page, SourceChangedError, Web
 
@@ -65,6 +66,7 @@ def read_table(
     required: Sequence[str],
     build: Callable[[Mapping[str, str]], Record],
     form: Form | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Iterator[Record | Reject]:
     """Read a delimited file row by row; each is a record or a reject.
 
@@ -84,8 +86,11 @@ def read_table(
         When a required column is missing; `features.rows.ReadError` when the file cannot be read.
     """
     checked = False
-    for row in read_rows(path, form):
-        values = {column.lower().replace(" ", "_"): cell for column, cell in row.values.items()}
+    for row in own_rows(path, form, columns):
+        values = {
+            column.lower().replace(" ", "_"): "" if cell is None else str(cell)
+            for column, cell in row.values.items()
+        }
         if values and not checked:
             _check_columns(path.name, required, list(values))
             checked = True

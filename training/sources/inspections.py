@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from features.rows import Form
 from training.records import InspectionRound, Record, Reject
 from training.sources.base import read_table
 from training.sources.parsing import clean, known_by
@@ -42,6 +43,8 @@ class InspectionRounds:
 
     name: str = "inspections"
     nesting: Mapping[tuple[str, str], str] = field(default_factory=_known_nesting)
+    form: Form = field(default_factory=Form)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield rounds, batch by batch; see `training.sources.base.Source`."""
@@ -56,7 +59,7 @@ class InspectionRounds:
 
         # A row's standing depends on its whole batch, so only the rejects of this first pass are passed on.
         required = ("batch_id", "agency", "product_group", "n_tested", "n_failed")
-        rows = read_table(self.name, path, required, place)
+        rows = read_table(self.name, path, required, place, self.form, self.columns)
         yield from (row for row in rows if isinstance(row, Reject))
         for held in batches.values():
             yield from mark_leaves([record for record, _ in held], [inside for _, inside in held])

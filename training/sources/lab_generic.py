@@ -14,10 +14,11 @@ from typing import Any
 
 import yaml
 
-from features.rows import Form, read_rows
+from features.rows import Form
 from features.taxonomy import load_taxonomy
 from training.records import Comparator, LabResult, Record, Reject
 from training.sources.base import raw_text
+from training.sources.own import own_rows
 from training.sources.parsing import (
     KOREAN_DATES,
     SourceError,
@@ -71,16 +72,18 @@ class LabResults:
 
     ``value`` is a number, ``<0.5`` (below that limit of quantification), ``>1000`` or ``ND``; ``verdict`` is the
     laboratory's own pass or fail and may stand alone (a small-parts test has no number). A row with neither is a
-    missing result and is rejected: it is not a pass.
+    missing result and is rejected: it is not a pass. ``columns`` maps our fields to other headers
+    (`training.sources.own`).
     """
 
     name: str = "lab_results"
     form: Form = field(default_factory=Form)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield laboratory results; see `training.sources.base.Source`."""
         checked = False
-        for row in read_rows(path, self.form):
+        for row in own_rows(path, self.form, self.columns):
             values = {str(key).strip().lower().replace(" ", "_"): value for key, value in row.values.items()}
             if values and not checked:
                 self._check(values, path)

@@ -90,7 +90,7 @@ class NoticeOffice:
         return self.desk.searched(notice, list(hits.values()), bans, actor, now)
 
     def notice_from_fail(self, fail: LabFail, actor: str, now: datetime) -> Notice:
-        """Open the work that a laboratory's fail asks for: removal, stop-sale order, consumer notice, refund, report."""
+        """Open the work that a laboratory's fail asks for: removal, orders, consumer notice, refund, report."""
         listing = fail.listing
         request = notice_request(
             {

@@ -117,6 +117,13 @@ def read_complaints(connection: Connection, listing: tuple[str, str] | None = No
     return _read(connection, t, *where)
 
 
+def has_complaint(connection: Connection, complaint_id: str) -> bool:
+    """Whether a complaint was recorded."""
+    t = tables.complaints
+    found = connection.execute(sa.select(t.c.seq).where(t.c.complaint_id == complaint_id))
+    return found.first() is not None
+
+
 def read_acknowledgements(
     connection: Connection, listing: tuple[str, str] | None = None
 ) -> tuple[StepRow, ...]:

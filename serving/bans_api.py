@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from features.schema import FieldError, ListingError, parse_listing
 from serving.bans import BanError, BanRequest, JudgementRequest
-from serving.callers import caller_of, known_or_local
+from serving.callers import caller_of
 from serving.edge import json_response
 from serving.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
 from serving.reading import check_type, parse_json, read_body
@@ -51,7 +51,6 @@ class BansApi:
 
     async def bans(self, request: Request) -> Response:
         """Place a ban, or list them."""
-        known_or_local(request)
         if request.method == "POST":
             return await self._place(request)
         office, state, bank = (
@@ -75,7 +74,6 @@ class BansApi:
 
     async def ban(self, request: Request) -> Response:
         """Show a ban, or lift it."""
-        known_or_local(request)
         office, ban_id = self.office(), request.path_params["ban_id"]
         if request.method == "DELETE":
             return json_response((await _blocking(office.lift, ban_id, caller_of(request))).to_json())
@@ -84,7 +82,6 @@ class BansApi:
 
     async def judge(self, request: Request) -> Response:
         """Take a person's word on a match."""
-        known_or_local(request)
         said = _read(JudgementRequest, await _body(request))
         office, ban_id = self.office(), request.path_params["ban_id"]
         desk = office.desk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from features.certification import Register
+from features.errors import OutsideError
 from features.taxonomy import load_taxonomy
 from serving.policy_binding import bind
 from serving.policy_document import load_policy
@@ -11,7 +12,7 @@ from training.manifest import read_manifest
 
 
 def check_settings(settings: Settings) -> None:
-    """Check bundle, policy and register without loading any weights.
+    """Check bundle, policy, register and store without loading any weights; the store's tables are brought up to date.
 
     A worker that cannot start is started again and again; this says once, in one sentence, what is wrong.
 
@@ -20,9 +21,23 @@ def check_settings(settings: Settings) -> None:
     UserError
         When the bundle is damaged or no bundle, the policy is wrong or does not fit it, or the register
         cannot be read.
+    OutsideError
+        When the store does not answer or is not durable.
     """
     policy = load_policy(settings.policy)
     manifest = read_manifest(settings.bundle or STARTER)
     bind(policy, manifest.operating_points, load_taxonomy())
     if settings.register is not None:
         Register.read(settings.register)
+    if settings.store:
+        _check_store(settings.store)
+
+
+def _check_store(address: str) -> None:
+    from serving.store import Store, StoreError
+
+    try:
+        with Store(address):
+            pass
+    except StoreError as error:
+        raise OutsideError(f"the store cannot be used: {error}") from None

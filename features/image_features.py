@@ -105,6 +105,12 @@ class PhotoReader:
         ]
 
 
+def main_vectors(photos: Sequence[Photo], encoder: ImageEncoder) -> np.ndarray:
+    """Encode what lies inside the borders of photos, shape (n, dim): the first of the vectors of `PhotoFeatures`."""
+    pixels = [small(photo, SIDE).pixels for photo in photos]
+    return encoder.encode([image_views.trimmed(one).cut(one) for one in pixels])
+
+
 def stored(features: PhotoFeatures) -> bytes:
     """Pack what the exact check needs: about 25 kB with 300 local features."""
     box = features.box

@@ -12,11 +12,14 @@ from safetensors.numpy import load_file, save_file
 
 from features.covert import CovertCameraDetector
 from features.encoders import Encoder, load_encoder
+from features.image_encoder import ImageEncoder
+from features.image_models import load_image_encoder
 from features.schema import Listing
 from features.taxonomy import Taxonomy, load_taxonomy
 from features.text import NgramVocabulary
 from training.explain import Explainer
 from training.heads import HazardTypeHeads, TextHeads, logit, sigmoid
+from training.image_heads import ImageHeads, Joining
 from training.manifest import BundleError, Manifest, read_manifest, write_manifest
 from training.past import PastResults
 from training.reading import Reader, Reading
@@ -33,6 +36,7 @@ HEARD_FROM = 5.0
 LAB_STRENGTH = 2.0
 # Readings kept for the reasons that follow a score.
 REMEMBERED = 1024
+_IMAGE, _JOINING = ("hazards", "weights", "intercept"), Joining.__slots__
 # A listing without one word of a camera; an assumption, far below anything that a policy looks at.
 NO_CAMERA = 1e-5
 
@@ -74,12 +78,15 @@ class Model:
         ndarray of shape (n_groups + 1, n_hazards): P(h | non-compliant, group); last row: no group recognised.
     group_rate
         ndarray of shape (n_groups + 1,): P(non-compliant | group).
+    image
+        What photos add to the second factor, None where it was trained without.
     """
 
     hazard_type: HazardTypeHeads
     lab: LabHeads | None
     group_prior: np.ndarray
     group_rate: np.ndarray
+    image: ImageHeads | None = None
 
 
 class Bundle:
@@ -132,12 +139,33 @@ class Bundle:
         self._base_rate = np.array([manifest.base_rate[code] for code in manifest.hazards])
         # By identity; the listing is kept beside, so its id cannot pass to another object meanwhile.
         self._recent: dict[int, tuple[Listing, Reading, np.ndarray]] = {}
+        self._image_encoder: ImageEncoder | None = None
         self._explainer = Explainer(self.model.hazard_type, self.model.lab, manifest.hazards)
 
     @property
     def version(self) -> str:
         """Name and the first characters of the digest over all files."""
         return self._version
+
+    @property
+    def image_encoder(self) -> ImageEncoder | None:
+        """The encoder of the vectors that `score` takes, loaded on first use; None where photos add nothing.
+
+        Raises
+        ------
+        BundleError
+            When the encoder installed here is not the one that the manifest names.
+        """
+        wanted = self.manifest.image_encoder
+        if wanted is not None and self._image_encoder is None:
+            encoder = load_image_encoder(wanted.spec)
+            if (encoder.identity.sha256, encoder.identity.dim) != (wanted.sha256, wanted.dim):
+                raise BundleError(
+                    f"The bundle {self.manifest.name!r} was trained with image encoder {wanted.name} "
+                    f"{wanted.sha256[:12]}; got {encoder.identity.name} {encoder.identity.sha256[:12]}."
+                )
+            self._image_encoder = encoder
+        return self._image_encoder
 
     @classmethod
     def load(cls, folder: Path, taxonomy: Taxonomy | None = None, encoder: Encoder | None = None) -> Bundle:
@@ -180,10 +208,18 @@ class Bundle:
         readings, embeddings = self.read([listing])
         return readings[0], embeddings[0]
 
-    def score(self, listings: Sequence[Listing]) -> Scores:
-        """Score a block of listings; each row depends on its own listing alone."""
+    def score(self, listings: Sequence[Listing], photos: Sequence[np.ndarray | None] | None = None) -> Scores:
+        """Score a block of listings; each row depends on its own listing alone.
+
+        Parameters
+        ----------
+        photos
+            Per listing, `features.image_features.main_vectors` of its usable photos by `image_encoder`, shape
+            (n_photos, dim); None where there are none. Without it, or in a bundle without heads on photos, the words
+            decide.
+        """
         readings, embeddings = self.read(listings)
-        q, p, basis, p_noncompliant = self.laboratory(readings, embeddings)
+        q, p, basis, p_noncompliant = self.laboratory(readings, embeddings, photos)
         if "covert_camera" in self.manifest.hazards:
             p[:, self.manifest.hazards.index("covert_camera")] = [
                 self._covert_probability(listing, reading)
@@ -202,7 +238,10 @@ class Bundle:
         )
 
     def laboratory(
-        self, readings: Sequence[Reading], embeddings: np.ndarray
+        self,
+        readings: Sequence[Reading],
+        embeddings: np.ndarray,
+        photos: Sequence[np.ndarray | None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Score what laboratories find.
 
@@ -215,7 +254,7 @@ class Bundle:
         """
         rows = np.array([self._groups.get(reading.group, -1) for reading in readings], dtype=np.intp)
         rate = self.model.group_rate[rows].astype(np.float64)
-        q = self._given_failure(readings, embeddings, rows)
+        q = self._given_failure(readings, embeddings, rows, photos)
         p = rate[:, None] * q
         basis = np.tile(np.where(self._trust >= 0.5, _RECALL, _PRIOR).astype(np.int8), (len(readings), 1))
         if self.model.lab is not None:
@@ -225,7 +264,11 @@ class Bundle:
         return q, p, basis, np.maximum(rate, p.max(axis=1, initial=0.0))
 
     def _given_failure(
-        self, readings: Sequence[Reading], embeddings: np.ndarray, rows: np.ndarray
+        self,
+        readings: Sequence[Reading],
+        embeddings: np.ndarray,
+        rows: np.ndarray,
+        photos: Sequence[np.ndarray | None] | None = None,
     ) -> np.ndarray:
         """Return P(h | non-compliant), shape (n_listings, n_hazards).
 
@@ -243,6 +286,13 @@ class Bundle:
             for reading, embedding in zip(readings, embeddings, strict=True)
         ]
         recalled = heads.slope * np.array(logits) + heads.offset
+        if self.model.image is not None and photos is not None:
+            recalled = np.array(
+                [
+                    self.model.image.joined(words, vectors, readable=bool(reading.view.text.strip()))
+                    for words, vectors, reading in zip(recalled, photos, readings, strict=True)
+                ]
+            )
         level = self._prior[rows] + self._heard * (recalled - self._prior[-1])
         return sigmoid(self._trust * recalled + (1 - self._trust) * level)
 
@@ -351,6 +401,11 @@ def save_bundle(folder: Path, manifest: Manifest, model: Model, past: PastResult
         _heads_to("lab", model.lab.heads, arrays, terms)
         for name in ("hazards", "slope", "offset", "support"):
             arrays[f"lab.{name}"] = getattr(model.lab, name)
+    if model.image is not None:
+        for name in _IMAGE:
+            arrays[f"image.{name}"] = getattr(model.image, name)
+        for name in _JOINING:
+            arrays[f"image.join.{name}"] = getattr(model.image.joining, name)
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
     (folder / "terms.json").write_text(json.dumps(terms, ensure_ascii=False), encoding="utf-8")
     past.save(folder)
@@ -365,6 +420,11 @@ def _model_from(arrays: Mapping[str, np.ndarray], folder: Path) -> Model:
             _heads_from("lab", arrays, terms),
             *(arrays[f"lab.{name}"] for name in ("hazards", "slope", "offset", "support")),
         )
+    image = None
+    if "image.hazards" in arrays:
+        joining = Joining(*(arrays[f"image.join.{name}"] for name in _JOINING))
+        hazards, weights, intercept = (arrays[f"image.{name}"] for name in _IMAGE)
+        image = ImageHeads(hazards, weights, intercept, joining)
     return Model(
         HazardTypeHeads(
             _heads_from("type", arrays, terms),
@@ -373,4 +433,5 @@ def _model_from(arrays: Mapping[str, np.ndarray], folder: Path) -> Model:
         lab,
         arrays["group_prior"],
         arrays["group_rate"],
+        image,
     )

@@ -59,6 +59,27 @@ class Lab(_Part):
     min_failed: int = Field(default=30, ge=5)
 
 
+class Images(_Part):
+    """Photos of past results, for users who have them; see `training.image_fusion`.
+
+    Attributes
+    ----------
+    photos
+        Files as ``listing-risk fetch --photos`` writes them, below the data folder.
+    encoder
+        As `features.image_models.load_image_encoder` takes it.
+    strength
+        Inverse regularisation of the heads on photos.
+    per_item
+        At most so many photos of a past result.
+    """
+
+    photos: list[str] = Field(min_length=1)
+    encoder: str = "efficientnet"
+    strength: float = Field(default=10.0, gt=0)
+    per_item: int = Field(default=4, ge=1, le=50)
+
+
 class Config(_Part):
     """Everything that decides what a bundle becomes, besides the data.
 
@@ -78,6 +99,8 @@ class Config(_Part):
         Group-disjoint folds behind the calibration and the held-out figures.
     root_rate, root_rate_source
         Failure rate of goods that nobody singled out for an inspection.
+    images
+        Learn from photos too; without it a bundle reads words only.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -89,6 +112,7 @@ class Config(_Part):
     seed: int = 0
     heads: Heads = Heads()
     lab: Lab = Lab()
+    images: Images | None = None
     root_rate: float = Field(gt=0, lt=1)
     root_rate_source: str
 

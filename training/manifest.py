@@ -37,6 +37,8 @@ class Manifest(BaseModel):
     ----------
     contract
         Version of the file layout; another one is refused.
+    image_encoder
+        Which encoder its heads on photos need; None where it reads words only.
     hazards
         Taxonomy codes in column order.
     operating_points
@@ -61,6 +63,7 @@ class Manifest(BaseModel):
     code_commit: str
     as_of: str | None
     encoder: EncoderRef
+    image_encoder: EncoderRef | None = None
     hazards: tuple[str, ...]
     kinds: tuple[str, ...]
     lab_hazards: tuple[str, ...]
@@ -76,7 +79,9 @@ class Manifest(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 over all files of the bundle, the manifest included."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # Bundles from before there were photos keep their digest, which their decisions name.
+        left_out = {"image_encoder"} if self.image_encoder is None else None
+        return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:

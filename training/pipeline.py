@@ -21,6 +21,7 @@ from training.calibration import fit_platt
 from training.config import Config
 from training.dataset import Dataset, decimal_years, load_dataset
 from training.heads import HazardTypeHeads, TextHeads, sigmoid
+from training.image_training import learn_from_photos
 from training.labels import LabelMatrix
 from training.manifest import EncoderRef, Manifest
 from training.model import (
@@ -295,16 +296,20 @@ def train(
     stated = {code: g.failure_rate for code, g in taxonomy.groups.items() if g.failure_rate is not None}
     rates = group_rates(dataset.rounds, parents | {"": None}, root_rate=config.root_rate, stated=stated)
     prior, rate = group_priors(taxonomy, recalls, rates)
-    model = Model(hazard_type, lab_model, prior, rate)
+    views = [reading.view.text for reading in recalls.readings]
+    learnt = learn_from_photos(config, data, recalls.labels, views, held_out, tuple(taxonomy.codes), say)
+    model = Model(hazard_type, lab_model, prior, rate, learnt.heads)
     past = past_results([recalls, lab], taxonomy)
     say("writing the bundle")
     evidence = _evidence(taxonomy, config, recalls, held_out, model)
     manifest = _manifest(config, dataset, taxonomy, encoder, model, kinds)
     manifest = manifest.model_copy(
         update={
+            "image_encoder": learnt.encoder,
             "operating_points": operating_points(evidence),
             "base_rate": _base_rates(evidence, model, lab),
-            "metrics": _metrics(taxonomy, recalls, held_out, lab_figures, rates, dataset),
+            "metrics": _metrics(taxonomy, recalls, held_out, lab_figures, rates, dataset)
+            | dict(learnt.figures),
         }
     )
     output.mkdir(parents=True, exist_ok=True)

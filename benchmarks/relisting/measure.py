@@ -16,7 +16,12 @@ from features.image_match import Limits, PhotoMatcher, load_matcher
 from training.image_matching import JudgedPair, fit_photo_matcher
 
 FMR = 1e-4
+FALSE_QUERIES = 5e-3
 RECALL = "recall_at_fmr_1e-4"
+BOTH_LIMITS = "recall_at_both_limits"
+"""At the least threshold that keeps to `FMR` a pair and to `FALSE_QUERIES` of innocent queries, on all photos."""
+
+EXACT = "exact_tier_recall"
 NEGATIVES_KEPT = 3_000
 STARTER = "starter"
 """Our system with the numbers that come with the package, which saw no photo."""
@@ -55,20 +60,20 @@ def halves(photos: Sequence[Original], answers: Sequence[Sequence[Answer]]) -> l
     ]
 
 
-def fit(half: Half, note: str) -> PhotoMatcher:
-    """Fit the matcher on one half's seen edits, as `training.image_matching` does for anyone."""
-    asked = [answer for answer in half.answers if answer.edit in SEEN]
+def fit(parts: Sequence[Half], note: str) -> PhotoMatcher:
+    """Fit the matcher on the seen edits of some photos, as `training.image_matching` does for anyone."""
+    seen = [Half([one for one in part.answers if one.edit in SEEN], part.photos) for part in parts]
     pairs = [
         JudgedPair(evidence, key == answer.photo, f"{answer.photo}|{answer.edit}")
-        for answer in asked
+        for part in seen
+        for answer in part.answers
         for key, evidence in answer.pairs
-        if key == answer.photo or not half.same(key, answer.photo)
+        if key == answer.photo or not part.same(key, answer.photo)
     ]
-    seen = Half(asked, half.photos)
     return fit_photo_matcher(
         pairs,
-        n_negative_pairs=seen.negative_pairs,
-        n_innocent_queries=len(asked),
+        n_negative_pairs=sum(part.negative_pairs for part in seen),
+        n_innocent_queries=sum(len(part.answers) for part in seen),
         limits=Limits(),
         fitted_on=note,
     )
@@ -168,8 +173,10 @@ def figures(judged: Sequence[Judged], seed: int = 0) -> list[Row]:
     pairs = sum(one.pairs for one in judged)
     for system in SYSTEMS:
         both = pd.concat([_against(one, system) for one in judged], ignore_index=True)
+        both["hit_both"] = both["score"] > _limit(both, pairs)
         copies = both[both["kind"] == "copy"]
         rows.append(_row(system, RECALL, copies, "hit", seed))
+        rows.append(_row(system, BOTH_LIMITS, copies, "hit_both", seed))
         rows.append(_row(system, "recall_at_fitted_threshold", copies, "hit_fitted", seed))
         wrong = both[(both["kind"] == "other_product")]
         rows.append(
@@ -179,6 +186,9 @@ def figures(judged: Sequence[Judged], seed: int = 0) -> list[Row]:
         rows.append(Row(system=system, metric="fmr_at_fitted_threshold", value=fitted, n=pairs, unit="share"))
         for name, part in _parts(copies):
             rows.append(_row(system, f"{RECALL}/{name}", part, "hit", seed))
+            rows.append(_row(system, f"{BOTH_LIMITS}/{name}", part, "hit_both", seed))
+            if system in MATCHED:
+                rows.append(_row(system, f"{EXACT}/{name}", part, "hit_exact", seed))
         for kind, metric in (
             ("innocent", "false_query_rate"),
             ("innocent_unedited", "false_query_rate_unedited"),
@@ -195,7 +205,7 @@ def figures(judged: Sequence[Judged], seed: int = 0) -> list[Row]:
 def _operating(system: str, both: pd.DataFrame, pairs: int, seed: int) -> list[Row]:
     """What the policy feels: the exact tier as fitted."""
     copies, wrong = both[both["kind"] == "copy"], both[both["kind"] == "other_product"]
-    rows = [_row(system, "exact_tier_recall", copies, "hit_exact", seed)]
+    rows = [_row(system, EXACT, copies, "hit_exact", seed)]
     rate = float(wrong["hit_exact"].sum() / pairs)
     rows.append(Row(system=system, metric="exact_tier_fmr", value=rate, n=pairs, unit="share"))
     for kind in ("innocent", "innocent_unedited"):
@@ -220,6 +230,14 @@ def _operating(system: str, both: pd.DataFrame, pairs: int, seed: int) -> list[R
         )
     )
     return rows
+
+
+def _limit(both: pd.DataFrame, pairs: int) -> float:
+    """Least score at which pairs and innocent queries keep to both limits."""
+    wrong = np.sort(both[both["kind"] == "other_product"]["score"].to_numpy())[::-1]
+    innocent = np.sort(both[both["kind"] == "innocent"]["score"].to_numpy())[::-1]
+    places = ((wrong, int(FMR * pairs)), (innocent, int(FALSE_QUERIES * len(innocent))))
+    return max((float(ordered[place]) for ordered, place in places if place < len(ordered)), default=0.0)
 
 
 def _poisson(count: int) -> tuple[float, float]:

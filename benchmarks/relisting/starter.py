@@ -17,6 +17,7 @@ from features import image_match
 from features.image_match import FACTORS, Limits, PhotoMatcher, matcher_values
 
 PICTURES = 200
+EDITS_EACH = 8
 TARGET = Path(image_match.__file__).with_name("image_matcher.json")
 
 
@@ -40,20 +41,25 @@ class OneHalf(Original):
         return 0
 
 
-@click.command()
-@click.option("--work", type=click.Path(path_type=Path), default=Path(".cache/relisting-starter"))
-@click.option("--edits", default=8, show_default=True, help="Edits a picture.")
-@click.option("--workers", default=2, show_default=True)
-def main(work: Path, edits: int, workers: int) -> None:
-    """Draw, ask, fit, write."""
+def answered(work: Path, edits: int, workers: int) -> measure.Half:
+    """Have the queries of drawn pictures answered; a second run goes on where the first stopped."""
     work.mkdir(parents=True, exist_ok=True)
     photos = pictures(work, PICTURES)
     unfitted = PhotoMatcher(weights=(1.0,) * len(FACTORS), offset=0.0, exact=1.0, near=1.0, limits=Limits())
     for done, of in collect.collect(photos, 0, work, unfitted, edits, workers):
         if done % 20 == 0:
-            click.echo(f"{done} of {of} pictures", err=True)
-    half = measure.Half(collect.answers_of(photos, 0, work), {one.name: one for one in photos})
-    matcher = measure.fit(half, f"{PICTURES} drawn pictures and their edited copies; no photo")
+            click.echo(f"{done} of {of} drawn pictures", err=True)
+    return measure.Half(collect.answers_of(photos, 0, work), {one.name: one for one in photos})
+
+
+@click.command()
+@click.option("--work", type=click.Path(path_type=Path), default=Path(".cache/relisting-starter"))
+@click.option("--edits", default=EDITS_EACH, show_default=True, help="Edits a picture.")
+@click.option("--workers", default=2, show_default=True)
+def main(work: Path, edits: int, workers: int) -> None:
+    """Draw, ask, fit, write."""
+    half = answered(work, edits, workers)
+    matcher = measure.fit([half], f"{PICTURES} drawn pictures and their edited copies; no photo")
     TARGET.write_text(json.dumps(matcher_values(matcher), indent=1) + "\n", encoding="utf-8")
     click.echo(f"wrote {TARGET}: exact from {matcher.exact:.4f}, near from {matcher.near:.4f}")
 

@@ -15,6 +15,7 @@ from features.reader import ColumnMap, RejectedRow, read_listings
 
 Row = dict[str, Any]
 
+TITLES = Path(__file__).with_name("covert_titles.tsv")
 SAMPLE = ROOT / "features" / "sample"
 LISTINGS = {
     "1688_zh": "1688_zh.csv.gz",
@@ -57,7 +58,7 @@ def sample(half: str, *, evasive: bool = False) -> list[Row]:
     rows = map(json.loads, (SAMPLE / "catalogue.jsonl").read_text("utf-8").splitlines())
     facts = truth()
     return [
-        row
+        as_listing(row)
         for row in rows
         if facts[row["id"]]["half"] == half and (evasive or facts[row["id"]]["evasion"] is None)
     ]
@@ -75,6 +76,26 @@ def _real(data: Path) -> tuple[tuple[str, str], ...]:
     # Snapshots of one listing under several titles share its id.
     once = {key: text for key, text in found.values()}
     return tuple(sorted(once.items(), key=lambda pair: order_of(pair[0])))
+
+
+def covert_titles(half: str) -> list[Row]:
+    """Return one half (``tuning`` or ``test``) of the invented covert cameras and ordinary goods.
+
+    Each row has ``label`` (``covert`` or ``ordinary``), ``kind`` (``named`` and ``unnamed``, or the kind of ordinary goods)
+    and ``language`` beside id and title.
+    """
+    lines = TITLES.read_text(encoding="utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    return [
+        {"id": f"covert/{order_of(title)[:10]}", "title": title, "label": label, "kind": kind, "language": language}
+        for part, language, label, kind, title in rows
+        if part == half
+    ]
+
+
+def as_listing(row: Row) -> Row:
+    """Return the row without what is known about it."""
+    return {name: value for name, value in row.items() if name == "id" or name in _KEPT}
 
 
 def real_listings(data: Path, first: int = 0, count: int | None = None) -> list[Row]:

@@ -111,6 +111,14 @@ TABLE: Mapping[Route, str] = {
     ("POST", "/v1/bans/{ban_id}/judgements"): "bans.write",
     # --- console -----------------------------------------------------------------------------------------------
     ("GET", "/console"): "score.read",
+    ("GET", "/console/queue"): "queue.read",
+    ("POST", "/console/queue/take"): "queue.work",
+    ("GET", "/console/items/{decision_id}"): "decisions.read",
+    ("POST", "/console/items/{decision_id}/claim"): "queue.work",
+    ("POST", "/console/items/{decision_id}/skip"): "queue.work",
+    ("POST", "/console/items/{decision_id}/note"): "queue.work",
+    ("POST", "/console/items/{decision_id}/decide"): "queue.work",
+    ("GET", "/console/photos/{decision_id}/{position:int}"): "photos.read",
 }
 
 

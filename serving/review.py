@@ -100,12 +100,10 @@ def choice_named(name: str) -> Choice:
 def suspected(stored: StoredDecision) -> tuple[str, ...]:
     """Hazards that rules fired on, the likeliest first, without those that a person dismissed; else the top one."""
     p = {cell["hazard"]: cell["p"] for cell in stored.body.get("hazards", ())}
-    fired = {
-        cause["hazard"]
-        for rule in stored.body.get("rules", ())
-        for cause in rule.get("causes", ())
-        if cause.get("hazard")
-    }
+    rules = stored.body.get("rules", ())
+    # What is only kept in sight is not what somebody is asked about.
+    asking = [rule for rule in rules if rule.get("action") in OPEN_ACTIONS] or rules
+    fired = {cause["hazard"] for rule in asking for cause in rule.get("causes", ()) if cause.get("hazard")}
     gone = set(stored.body.get("dismissed", ()))
     found = sorted(fired - gone, key=lambda hazard: (-p.get(hazard, 0.0), hazard))
     if not found and stored.top_hazard and stored.top_hazard not in gone:

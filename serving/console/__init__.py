@@ -10,18 +10,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access_gate import Refuse
+from serving.console.item import ItemRoom
 from serving.console.overview import OverviewRoom
 from serving.console.page import PageRoom, Pages, Place
+from serving.console.queue import QueueRoom
 from serving.console.sign_in import SignIn
 from serving.problems import ProblemError
 
 if TYPE_CHECKING:
     from serving.doors import Doors
 
-PLACES: tuple[Place, ...] = (Place("/console", "nav.overview", "score.read"),)
+PLACES: tuple[Place, ...] = (
+    Place("/console", "nav.overview", "score.read"),
+    Place("/console/queue", "nav.queue", "queue.read"),
+)
 """The navigation, in order; a room adds its entry here."""
 
-ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (SignIn, OverviewRoom)
+ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (SignIn, OverviewRoom, QueueRoom, ItemRoom)
 """What makes the pages; a room adds itself here."""
 
 

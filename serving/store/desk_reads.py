@@ -295,6 +295,15 @@ def labels_of(connection: Connection, marketplace: str, listing_id: str) -> tupl
     return tuple(LabelLine(h, v, source, actor, moment(at)) for h, v, source, actor, at in rows)
 
 
+def waits(connection: Connection, marketplace: str, listing_id: str) -> bool:
+    """Whether a listing waits for somebody."""
+    q = schema.listings
+    found = connection.execute(
+        sa.select(q.c.open_action).where(q.c.marketplace == marketplace, q.c.listing_id == listing_id)
+    ).scalar()
+    return found is not None
+
+
 def photo_of(connection: Connection, seq: int, position: int) -> tuple[str, bytes] | None:
     """Read one photo of a decision: media type and content, None where there is none or it was erased."""
     table = schema.images

@@ -1,7 +1,7 @@
 """Cameras made to pass for something else: found in any of three languages, ordinary cameras left alone.
 
-Half of the invented positives name neither spying nor hiding. False alarms are counted on every real listing and, apart, on
-those that look like cameras.
+Half of the invented positives name neither spying nor hiding. False alarms are counted on every real listing
+and, apart, on those that look like cameras.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from benchmarks.robustness.ours import batch
 LANGUAGES = ("en", "ko", "zh")
 # Camera words in the title, chosen by hand without looking at what any detector does with them.
 _CAMERA_LIKE = re.compile(
-    r"camera|(?<![a-z])cam(?![a-z])|webcam|camcorder|cctv|dvr|dash ?cam|카메라|캠코더|웹캠|홈캠|블랙박스|摄像|相机|记录仪|监控|cámara|camara|kamera",
+    r"camera|(?<![a-z])cam(?![a-z])|webcam|camcorder|cctv|dvr|dash ?cam|카메라|캠코더|웹캠|홈캠|블랙박스"
+    r"|摄像|相机|记录仪|监控|cámara|camara|kamera",
     re.IGNORECASE,
 )
 MANIFEST = ROOT / "serving" / "starter" / "manifest.json"
@@ -93,14 +94,14 @@ def _tfidf(data: Path) -> np.ndarray:
 
 
 def found(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what each system flags, shape (n,), 0 or 1: ours from the review point, words from one, TF-IDF from 0.5."""
+    """Return what each system flags, shape (n,): ours from the review point, words from one, TF-IDF from 0.5."""
     points = {OURS: review_point(), "keyword_lexicon": 1.0, "tfidf_lr": 0.5}
     # The scores are stored in single precision.
     return {name: (S[:, 0] >= np.float32(points[name])).astype(float) for name, S in scores.items()}
 
 
 def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
-    """Return recall and false-alarm rates, overall, by language, for those that name themselves and those that do not."""
+    """Return recall and false-alarm rates: overall, by language, by whether the goods name themselves."""
     positive, parts = truth_.Y[:, 0] == 1, truth_.parts
     groups: dict[str, np.ndarray] = {
         "recall": positive,

@@ -1,4 +1,4 @@
-"""The same goods in three languages: does ranking by hazard hold up outside English? Locked half of the sample catalogue."""
+"""The same goods in three languages: does ranking by hazard hold up outside English?"""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     order = [np.flatnonzero(truth_.parts[code]) for code in LANGUAGES]
     products = [[truth_.items[at].rsplit("/", 1)[0] for at in part] for part in order]
     if any(names != products[0] for names in products):
-        raise ValueError("Got languages with different products; expected each product once in each language.")
+        raise ValueError(
+            "Got languages with different products; expected each product once in each language."
+        )
     counts = draw_counts(len(order[0]))
     for system, S in scores.items():
         values: dict[str, float] = {}
@@ -86,12 +88,19 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
         for code, part in zip(LANGUAGES, order, strict=True):
             ap = [average_precision(y, s) for y, s in zip(truth_.Y[part].T, S[part].T, strict=True)]
             values[code] = float(np.nanmean(ap))
-            drawn = [average_precision_draws(y, s, counts) for y, s in zip(truth_.Y[part].T, S[part].T, strict=True)]
+            drawn = [
+                average_precision_draws(y, s, counts)
+                for y, s in zip(truth_.Y[part].T, S[part].T, strict=True)
+            ]
             draws[code] = np.nanmean(drawn, axis=0)
             rows.append(figure(system, f"macro_ap_{code}", values[code], interval(draws[code]), len(part)))
         for code in LANGUAGES[1:]:
             ratio = interval(draws[code] / draws["en"])
-            rows.append(figure(system, f"ratio_{code}_to_en", values[code] / values["en"], ratio, len(order[0]), "ratio"))
+            rows.append(
+                figure(
+                    system, f"ratio_{code}_to_en", values[code] / values["en"], ratio, len(order[0]), "ratio"
+                )
+            )
         mean = sum(values.values()) / len(values)
         spread = interval(np.mean(list(draws.values()), axis=0))
         rows.append(figure(system, "macro_ap_mean", mean, spread, len(order[0])))

@@ -1,4 +1,4 @@
-"""Does a listing that is flagged stay flagged when its seller disguises it, and do honest listings stay as they were?"""
+"""Does a flagged listing stay flagged when its seller disguises it, and do honest listings stay as they were?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from benchmarks.results_file import LABELS, OURS, Row
 from benchmarks.robustness import plain
 from benchmarks.robustness.attacks import ATTACKS, HARMLESS_PHRASES, Attack, attacked, phrase
 from benchmarks.robustness.covert_camera import review_point
-from benchmarks.robustness.items import FILES, as_listing, covert_titles, real_listings, recall_names, sample, truth
+from benchmarks.robustness.items import (
+    FILES,
+    as_listing,
+    covert_titles,
+    real_listings,
+    recall_names,
+    sample,
+    truth,
+)
 from benchmarks.robustness.items import Row as Item
 from benchmarks.robustness.ours import FLAGGED_FROM, actions, batch
 
@@ -142,7 +150,7 @@ class Pairs:
 
 
 def kept(flagged: np.ndarray, clean: np.ndarray, rows: np.ndarray) -> tuple[float, Interval, int]:
-    """Return the share of rows flagged clean that are flagged disguised; goods are redrawn, with all their disguises."""
+    """Return the share of rows flagged clean that are flagged disguised; goods are redrawn with all disguises."""
     rows = rows[flagged[clean[rows]]]
     if not len(rows):
         return float("nan"), Interval(float("nan"), float("nan")), 0
@@ -177,11 +185,15 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
         for name in present:
             if name.startswith("phrase_"):
                 value, spread, n = kept(flagged, pairs.clean, pairs.rows(frozenset({name}), SOURCES[:2]))
-                rows.append(figure(system, f"flag_gone_{name.removeprefix('phrase_')}", 1 - value, _less(spread), n))
+                rows.append(
+                    figure(system, f"flag_gone_{name.removeprefix('phrase_')}", 1 - value, _less(spread), n)
+                )
         clean = truth_.parts[f"manner_{CLEAN}"]
         for source in (*SOURCES, "real"):
             part = clean & truth_.parts[f"source_{source}"]
-            rows.append(figure(system, f"flagged_clean_{source}", float(flagged[part].mean()), None, int(part.sum())))
+            rows.append(
+                figure(system, f"flagged_clean_{source}", float(flagged[part].mean()), None, int(part.sum()))
+            )
     rows.append(figure(LABELS, "attacks", float(len(disguises)), None, len(disguises), "attacks"))
     rows.append(figure(LABELS, "attacks_after_freeze", float(len(late())), None, len(late()), "attacks"))
     return existing(rows)

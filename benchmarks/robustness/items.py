@@ -1,4 +1,4 @@
-"""What the robustness tasks read: the sample catalogue, recall names, real listings; plain rows, as a seller's file has them."""
+"""What the robustness tasks read: sample catalogue, invented titles, recall names, real listings; plain rows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def recall_names(data: Path) -> list[Row]:
 @cache
 def truth() -> dict[str, Row]:
     """Return the truth of the sample catalogue by listing."""
-    return {row["id"]: row for row in map(json.loads, (SAMPLE / "truth.jsonl").read_text("utf-8").splitlines())}
+    return {
+        row["id"]: row for row in map(json.loads, (SAMPLE / "truth.jsonl").read_text("utf-8").splitlines())
+    }
 
 
 def sample(half: str, *, evasive: bool = False) -> list[Row]:
@@ -74,20 +76,26 @@ def _real(data: Path) -> tuple[tuple[str, str], ...]:
                 key = f"{source}/{one.id}"[:256]
                 found[one.title] = key, json.dumps({"id": key, **kept}, ensure_ascii=False)
     # Snapshots of one listing under several titles share its id.
-    once = {key: text for key, text in found.values()}
+    once = dict(found.values())
     return tuple(sorted(once.items(), key=lambda pair: order_of(pair[0])))
 
 
 def covert_titles(half: str) -> list[Row]:
     """Return one half (``tuning`` or ``test``) of the invented covert cameras and ordinary goods.
 
-    Each row has ``label`` (``covert`` or ``ordinary``), ``kind`` (``named`` and ``unnamed``, or the kind of ordinary goods)
-    and ``language`` beside id and title.
+    Each row has ``label`` (``covert`` or ``ordinary``), ``kind`` (``named`` and ``unnamed``, or the kind of ordinary
+    goods) and ``language`` beside id and title.
     """
     lines = TITLES.read_text(encoding="utf-8").splitlines()[1:]
     rows = [line.split("\t") for line in lines]
     return [
-        {"id": f"covert/{order_of(title)[:10]}", "title": title, "label": label, "kind": kind, "language": language}
+        {
+            "id": f"covert/{order_of(title)[:10]}",
+            "title": title,
+            "label": label,
+            "kind": kind,
+            "language": language,
+        }
         for part, language, label, kind, title in rows
         if part == half
     ]

@@ -62,7 +62,9 @@ def batch(rows: Sequence[Row]) -> pd.DataFrame:
             listing_risk("batch", str(source), "--output", str(output), "--processes", "1")
             scores = pd.read_parquet(output).drop(columns=["basis"])
         if scores["listing_id"].astype(str).tolist() != [str(row["id"]) for row in rows]:
-            raise CommandError(f"Got scores of {len(scores):,} listings; expected {len(rows):,} in their order.")
+            raise CommandError(
+                f"Got scores of {len(scores):,} listings; expected {len(rows):,} in their order."
+            )
         scores.to_parquet(kept, compression="zstd", index=False)
     return pd.read_parquet(kept)
 

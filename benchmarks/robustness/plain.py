@@ -21,14 +21,19 @@ LEARN_FROM, LEARN_COUNT = 8_000, 5_000
 _BLOCK = 5_000
 # Words a person would look for, in three languages; written before the covert titles.
 _COVERT = (
-    "hidden camera", "spy", "nanny cam", "covert", "pinhole", "secret camera", "몰래카메라", "몰카", "스파이", "히든", "위장", "핀홀",
-    "偷拍", "针孔", "隐形", "隐藏", "伪装", "间谍",
+    "hidden camera", "spy", "nanny cam", "covert", "pinhole", "secret camera", "몰래카메라", "몰카",
+    "스파이", "히든", "위장", "핀홀", "偷拍", "针孔", "隐形", "隐藏", "伪装", "间谍",
 )  # fmt: skip
 
 
 def words_of(row: Row) -> str:
     """Return everything that a seller wrote, in lower case."""
-    parts = [row["title"], *row.get("bullets", ()), *row.get("attributes", {}).values(), row.get("description", "")]
+    parts = [
+        row["title"],
+        *row.get("bullets", ()),
+        *row.get("attributes", {}).values(),
+        row.get("description", ""),
+    ]
     return " ".join(str(part) for part in parts).lower()
 
 
@@ -85,5 +90,6 @@ def covert_flagger(data: Path) -> Flagger:
     marked += [(words_of(row), row["label"] == "covert") for row in covert_titles("tuning")]
     negative = [words_of(row) for row in real_listings(data, LEARN_FROM, LEARN_COUNT)]
     return Flagger(
-        [text for text, covert in marked if covert], negative + [text for text, covert in marked if not covert]
+        [text for text, covert in marked if covert],
+        negative + [text for text, covert in marked if not covert],
     )

@@ -12,10 +12,22 @@ import click
 
 from benchmarks.quality.run import measure_task
 from benchmarks.quality.task import Task, frame_of
-from benchmarks.results_file import RESULTS, Look, Results, code_commit, log_look, now, write_results, write_scores
-from benchmarks.robustness import covert_camera, cross_language, evasion
+from benchmarks.results_file import (
+    RESULTS,
+    Look,
+    Results,
+    code_commit,
+    log_look,
+    now,
+    write_results,
+    write_scores,
+)
+from benchmarks.robustness import covert_camera, cross_language, evasion, reasons, style_probe
 
-TASKS: dict[str, Task] = {task.name: task for task in (cross_language.TASK, evasion.TASK, covert_camera.TASK)}
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (cross_language.TASK, evasion.TASK, covert_camera.TASK, style_probe.TASK, reasons.TASK)
+}
 
 
 def show(results: Results, prefix: str = "") -> None:

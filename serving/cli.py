@@ -14,6 +14,7 @@ import click
 from serving.cli_audit import audit, retention
 from serving.cli_bans import bans, catalogue
 from serving.cli_options import STORE_VARIABLE, clear_errors, default_store
+from serving.cli_science import COMMANDS as SCIENCE
 
 if TYPE_CHECKING:
     from features.reader import ColumnMap
@@ -476,7 +477,7 @@ def _fetch_photos(source: str, output: Path, hosts: tuple[str, ...]) -> None:
     )
 
 
-for group in (bans, catalogue, audit, retention):
+for group in (bans, catalogue, audit, retention, *SCIENCE):
     main.add_command(group)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ from training.config import Config, SourceRef
 from training.labels import Cut, LabelMatrix, from_laboratory, from_recalls
 from training.manifest import file_hash
 from training.rates import GroupCount
-from training.records import InspectionRound, LabResult, Recall, Reject
+from training.records import InspectionRound, LabResult, Recall, Record, Reject
 from training.sources import SOURCES, Source
 from training.sources.inspections import InspectionRounds
 from training.sources.lab_generic import LabResults
@@ -96,6 +96,62 @@ def source_of(ref: SourceRef) -> Source:
     return replace(source, columns=ref.columns, form=Form(encoding=ref.encoding))
 
 
+def known_records(
+    config: Config,
+    folder: Path,
+    left_out: Counter[str],
+    *,
+    files: dict[str, str] | None = None,
+    advance: Callable[[str], None] = lambda _: None,
+) -> Iterator[Record]:
+    """Yield every usable record of a configuration's sources.
+
+    Parameters
+    ----------
+    left_out
+        Counts, by reason, what is not yielded.
+    files
+        Gets the SHA-256 of each file, by its path in the configuration.
+    advance
+        Called with the name of each file when it has been read.
+
+    Raises
+    ------
+    DataError
+        When a reader or a file does not exist.
+    """
+    holder: dict[tuple[str, str], str] = {}
+    for ref in config.sources:
+        source, path = source_of(ref), folder / ref.path
+        if not path.is_file():
+            raise DataError(
+                f"The source file {ref.path!r} is not in {folder}; check --data or the configuration."
+            )
+        if files is not None:
+            files[ref.path] = file_hash(path)
+        for record in source.read(path):
+            reason = _why_not(record, config.as_of, holder)
+            if reason:
+                left_out[f"{record.source}: {reason}"] += 1
+            elif not isinstance(record, Reject):
+                yield record
+        advance(ref.path)
+
+
+def _why_not(record: Record | Reject, as_of: date | None, holder: dict[tuple[str, str], str]) -> str:
+    """Return why a record is left out, "" where it is not."""
+    if isinstance(record, Reject):
+        return record.reason
+    if not _known_by(record.date, as_of):
+        return f"not known on {as_of}"
+    if isinstance(record, Recall):
+        held = holder.setdefault(_number(record), record.source)
+        return "" if held == record.source else f"the same recall is in {held}"
+    if isinstance(record, InspectionRound) and not record.leaf:
+        return "repeats other rows of its round"
+    return ""
+
+
 def load_dataset(
     config: Config, folder: Path, taxonomy: Taxonomy, *, advance: Callable[[str], None] = lambda _: None
 ) -> Dataset:
@@ -116,34 +172,15 @@ def load_dataset(
     recalls: list[Recall] = []
     results: list[LabResult] = []
     rounds: list[InspectionRound] = []
-    holder: dict[tuple[str, str], str] = {}
     left_out: Counter[str] = Counter()
     files: dict[str, str] = {}
-    for ref in config.sources:
-        source, path = source_of(ref), folder / ref.path
-        if not path.is_file():
-            raise DataError(
-                f"The source file {ref.path!r} is not in {folder}; check --data or the configuration."
-            )
-        files[ref.path] = file_hash(path)
-        for record in source.read(path):
-            if isinstance(record, Reject):
-                left_out[f"{record.source}: {record.reason}"] += 1
-            elif not _known_by(record.date, config.as_of):
-                left_out[f"{record.source}: not known on {config.as_of}"] += 1
-            elif isinstance(record, Recall):
-                held = holder.setdefault(_number(record), record.source)
-                if held == record.source:
-                    recalls.append(record)
-                else:
-                    left_out[f"{record.source}: the same recall is in {held}"] += 1
-            elif isinstance(record, LabResult):
-                results.append(record)
-            elif record.leaf:
-                rounds.append(record)
-            else:
-                left_out[f"{record.source}: repeats other rows of its round"] += 1
-        advance(ref.path)
+    for record in known_records(config, folder, left_out, files=files, advance=advance):
+        if isinstance(record, Recall):
+            recalls.append(record)
+        elif isinstance(record, LabResult):
+            results.append(record)
+        else:
+            rounds.append(record)
     cuts = {code: Cut(cut.value, cut.unit, cut.basis) for code, cut in config.cuts.items()}
     lab, unlabelled = from_laboratory(results, taxonomy, cuts)
     left_out.update(unlabelled)

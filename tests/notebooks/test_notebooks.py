@@ -1,0 +1,51 @@
+"""Notebooks run from top to bottom, define nothing, and are kept with their outputs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NEEDS_DATA = {"labels"}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_it_defines_nothing_and_keeps_its_outputs(path):
+    cells = code_cells(path)
+    for cell in cells:
+        for node in ast.walk(ast.parse(cell.source)):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef), cell.source
+    assert all(cell.execution_count for cell in cells)
+    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) >= 2
+
+
+def test_it_opens_with_its_question(path):
+    first = nbformat.read(path, as_version=4).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+
+
+def test_it_runs(path, request, monkeypatch):
+    if path.stem in NEEDS_DATA:
+        monkeypatch.setenv("LISTING_RISK_DATA", str(request.getfixturevalue("data_dir")))
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+    ).execute()
+    assert any(cell.get("outputs") for cell in notebook.cells)

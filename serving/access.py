@@ -109,6 +109,7 @@ TABLE: Mapping[Route, str] = {
     ("GET", "/v1/bans/{ban_id}"): "bans.read",
     ("DELETE", "/v1/bans/{ban_id}"): "bans.write",
     ("POST", "/v1/bans/{ban_id}/judgements"): "bans.write",
+    ("GET", "/v1/bans/{ban_id}/photos/{position:int}"): "photos.read",
     # --- console -----------------------------------------------------------------------------------------------
     ("GET", "/console"): "score.read",
     ("GET", "/console/queue"): "queue.read",
@@ -118,6 +119,16 @@ TABLE: Mapping[Route, str] = {
     ("POST", "/console/items/{decision_id}/skip"): "queue.work",
     ("POST", "/console/items/{decision_id}/note"): "queue.work",
     ("POST", "/console/items/{decision_id}/decide"): "queue.work",
+    ("GET", "/console/second"): "queue.read",
+    ("POST", "/console/second/{proposal_id}/agree"): "queue.second",
+    ("POST", "/console/second/{proposal_id}/decline"): "queue.second",
+    ("GET", "/console/bulk"): "queue.read",
+    ("POST", "/console/bulk/apply"): "queue.bulk",
+    ("POST", "/console/bulk/{bulk_id}/undo"): "queue.bulk",
+    ("GET", "/console/decisions"): "decisions.read",
+    ("GET", "/console/quality"): "quality.read",
+    ("POST", "/console/goldens"): "golden.manage",
+    ("POST", "/console/goldens/{golden_id}/retire"): "golden.manage",
     ("GET", "/console/photos/{decision_id}/{position:int}"): "photos.read",
 }
 

@@ -10,10 +10,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access_gate import Refuse
+from serving.console.bulk import BulkRoom
+from serving.console.decided import DecidedRoom
 from serving.console.item import ItemRoom
 from serving.console.overview import OverviewRoom
 from serving.console.page import PageRoom, Pages, Place
+from serving.console.quality import QualityRoom
 from serving.console.queue import QueueRoom
+from serving.console.second import SecondRoom
 from serving.console.sign_in import SignIn
 from serving.problems import ProblemError
 
@@ -23,10 +27,23 @@ if TYPE_CHECKING:
 PLACES: tuple[Place, ...] = (
     Place("/console", "nav.overview", "score.read"),
     Place("/console/queue", "nav.queue", "queue.read"),
+    Place("/console/second", "nav.second", "queue.read"),
+    Place("/console/bulk", "nav.bulk", "queue.read"),
+    Place("/console/decisions", "nav.decisions", "decisions.read"),
+    Place("/console/quality", "nav.quality", "quality.read", "rules"),
 )
 """The navigation, in order; a room adds its entry here."""
 
-ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (SignIn, OverviewRoom, QueueRoom, ItemRoom)
+ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (
+    SignIn,
+    OverviewRoom,
+    QueueRoom,
+    ItemRoom,
+    SecondRoom,
+    BulkRoom,
+    DecidedRoom,
+    QualityRoom,
+)
 """What makes the pages; a room adds itself here."""
 
 

@@ -201,11 +201,27 @@ def history_of(
 
 
 def decisions_page(
-    connection: Connection, *, before: int | None = None, actor: str = "", size: int = 50
+    connection: Connection,
+    *,
+    before: int | None = None,
+    actor: str = "",
+    size: int = 50,
+    within: int = 200_000,
 ) -> tuple[DecisionLine, ...]:
-    """Read decisions, the newest first, those with a number below ``before``; ``actor`` may be ``people``."""
+    """Read decisions, the newest first.
+
+    Parameters
+    ----------
+    before
+        Only those with a number below this.
+    actor
+        Only this person's, or of all ``people``; looked for among the last ``within`` records.
+    """
     d = schema.decisions
     statement = _lines()
+    if actor:
+        newest = before or connection.execute(sa.select(sa.func.max(d.c.seq))).scalar() or 0
+        statement = statement.where(d.c.seq > newest - within)
     if before is not None:
         statement = statement.where(d.c.seq < before)
     if actor == "people":
@@ -293,6 +309,15 @@ def labels_of(connection: Connection, marketplace: str, listing_id: str) -> tupl
         .order_by(table.c.seq.desc())
     )
     return tuple(LabelLine(h, v, source, actor, moment(at)) for h, v, source, actor, at in rows)
+
+
+def title_of(connection: Connection, decision_id: str) -> str | None:
+    """Read the title of a decision's listing, None where it was erased."""
+    d, i = schema.decisions, schema.inputs
+    payload = connection.execute(
+        sa.select(i.c.payload).join(d, d.c.seq == i.c.seq).where(d.c.id == decision_id)
+    ).scalar()
+    return None if payload is None else orjson.loads(payload).get("title")
 
 
 def waits(connection: Connection, marketplace: str, listing_id: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -133,6 +133,9 @@ class PlanConfig(_Part):
         A focused panel tests the hazards that make up this share of an item's expected harm; 1 leaves only full panels.
     overlap
         Items that a second laboratory tests as well, to measure strictness.
+    category_by
+        ``path``: categories are the first part of the seller's own; ``group``: the widest product group recognised,
+        which is named alike on every platform.
     made_up
         True where prices and capacities are invented; every sheet says so.
     """
@@ -150,6 +153,7 @@ class PlanConfig(_Part):
     focus: Annotated[float, Field(gt=0, le=1)] = 0.9
     exploration: Exploration = Exploration()
     overlap: Count = 0
+    category_by: Literal["path", "group"] = "path"
     solver: Solver = Solver()
     made_up: bool = False
 

@@ -68,6 +68,7 @@ SHEET: dict[str, dict[Language, str]] = {
     "sheet_results": {"ko": "결과", "en": "results"},
 }
 PAGE: dict[str, dict[Language, str]] = {
+    "made_up": SHEET["made_up"],
     "heading": {"ko": "시료 선정 계획", "en": "Sampling plan"},
     "summary": {"ko": "요약", "en": "In short"},
     "spent": {"ko": "예산 사용", "en": "Money"},

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import ndtri
 
 from features.errors import UserError
 from training.intervals import Interval, gamma_interval, wilson
@@ -188,6 +189,56 @@ class _Random:
     predicted: np.ndarray | None
     size: float
     predicted_total: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A sum over all goods, such as the harm of everything that would fail, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def total(
+    amounts: np.ndarray, propensity: np.ndarray, stratum: np.ndarray | None = None, level: float = 0.95
+) -> Total:
+    """Horvitz-Thompson estimate of the sum of an amount over all goods of the frame.
+
+    Amounts are skewed, so the interval is that of the normal distribution for the drawn part's logarithm, and what was
+    chosen with certainty is its floor.
+
+    Parameters
+    ----------
+    amounts
+        ndarray of shape (n,), 0 or more: of each tested good, 0 where it passed.
+    propensity, stratum
+        As in `sampled`.
+    level
+        Confidence level.
+
+    Raises
+    ------
+    EstimateError
+        For amounts below 0 or propensities outside (0, 1].
+    """
+    y = np.asarray(amounts, dtype=np.float64)
+    part = sampled(np.zeros(len(y)), propensity, stratum)
+    if not np.all(np.isfinite(y) & (y >= 0)):
+        raise EstimateError(
+            "Got amounts that are not finite numbers of 0 or more; expected one a tested good."
+        )
+    sure = part.propensity >= 1
+    certain = float(y[sure].sum())
+    rest = _Random(
+        y[~sure], part.propensity[~sure], 1 / part.propensity[~sure], part.stratum[~sure], None, 1.0, None
+    )
+    drawn = float(np.sum(rest.w * rest.y))
+    if drawn <= 0:
+        return Total(certain, certain, float("inf") if len(rest.y) else certain)
+    spread = np.sqrt(_variance(rest.w * rest.y, rest)) / drawn
+    reach = np.exp(float(ndtri((1 + level) / 2)) * np.sqrt(np.log1p(spread * spread)))
+    return Total(certain + drawn, certain + drawn / reach, certain + drawn * reach)
 
 
 def _ht(part: _Random) -> tuple[float, float]:

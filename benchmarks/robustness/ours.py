@@ -71,4 +71,4 @@ def batch(rows: Sequence[Row]) -> pd.DataFrame:
 
 def actions(scores: pd.DataFrame) -> np.ndarray:
     """Return how strict the action is, shape (n,): 0 allow to 4 block."""
-    return scores["action"].map({name: float(at) for at, name in enumerate(ACTIONS)}).to_numpy(np.float64)
+    return np.array([float(ACTIONS.index(action)) for action in scores["action"]])

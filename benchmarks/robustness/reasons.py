@@ -32,7 +32,7 @@ Spans = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A flagged listing, the hazard that its heaviest reason is about, and where the quoted words stand in its title."""
+    """A flagged listing, the hazard of its heaviest reason, and where the quoted words stand in its title."""
 
     item: str
     row: Item
@@ -84,7 +84,7 @@ def explained(data: Path, half: str = "test") -> tuple[Explained, ...]:
     scores = batch(rows)
     found: list[Explained] = []
     for at in np.flatnonzero(actions(scores) >= FLAGGED_FROM):
-        row, said = rows[at], json.loads(scores["reasons"].iloc[at])["words"]
+        row, said = rows[at], json.loads(scores["reasons"].iloc[at])["reasons"]
         quoted = [one for one in said if one["field"] == "title"]
         if not quoted:
             continue

@@ -1,7 +1,6 @@
 """Measure robustness tasks: ``python -m benchmarks.robustness.run evasion --data DIR``.
 
-A full run looks at locked test parts, so it is noted in ``results/looks.jsonl``. ``--tuning`` measures ours on the halves
-that may be tuned on and writes nothing.
+A run looks at locked test parts, so it is noted in ``results/looks.jsonl``.
 """
 
 from __future__ import annotations
@@ -24,10 +23,8 @@ from benchmarks.results_file import (
 )
 from benchmarks.robustness import covert_camera, cross_language, evasion, reasons, style_probe
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (cross_language.TASK, evasion.TASK, covert_camera.TASK, style_probe.TASK, reasons.TASK)
-}
+_ROOMS = (cross_language, evasion, covert_camera, style_probe, reasons)
+TASKS: dict[str, Task] = {room.TASK.name: room.TASK for room in _ROOMS}
 
 
 def show(results: Results, prefix: str = "") -> None:

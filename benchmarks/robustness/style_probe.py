@@ -1,4 +1,4 @@
-"""Does a model see who wrote a text rather than what it is about? A source probe, and recall names dressed as titles."""
+"""Does a model see who wrote a text, not what it is about? A source probe, and recall names dressed as titles."""
 
 from __future__ import annotations
 

@@ -81,12 +81,14 @@ class NoticeOffice:
         hits: dict[Key, Hit] = {}
         bans: list[str] = []
         for position, product in enumerate(notice.products):
-            for hit in self._named(notice, position, product, actor, now):
-                hits.setdefault(hit.key, hit)
-            ban_id, found = self._alike(notice, position, product, actor)
-            bans.append(ban_id)
-            for hit in found:
-                hits.setdefault(hit.key, hit)
+            for item in self._items(notice, position, product):
+                ban_id, found = self._alike(notice, position, item, actor)
+                bans.append(ban_id)
+                for hit in found:
+                    if hit.key not in hits or hit.p > hits[hit.key].p:
+                        hits[hit.key] = hit
+            # Last, so that what the authority named is decided by its word and not by a match.
+            hits |= {hit.key: hit for hit in self._named(notice, position, product, actor, now)}
         return self.desk.searched(notice, list(hits.values()), bans, actor, now)
 
     def notice_from_fail(self, fail: LabFail, actor: str, now: datetime) -> Notice:
@@ -145,23 +147,43 @@ class NoticeOffice:
                 continue
             yield recall, self.take_in(request, actor, now)
 
-    def _alike(self, notice: Notice, position: int, product: Product, actor: str) -> tuple[str, list[Hit]]:
-        """Ban a product, or take the ban that stands for it, and find what is on sale and matches."""
-        item_id = f"{notice.notice_id}-{position}"
-        entries = self.bans.desk.book.entries.values()
-        known = next((e for e in entries if e.item.id == item_id and e.state != "lifted"), None)
+    def _items(self, notice: Notice, position: int, product: Product) -> list[dict[str, Any]]:
+        """What to ban: the goods in the authority's words, and the listings that it named as they are known."""
+        items = [product.as_listing(f"{notice.notice_id}-{position}")]
+        on_sale = self.bans.catalogue.listings(list(product.listings))
+        for key in product.listings:
+            stored = self.store.latest(*key)
+            if key in on_sale:
+                items.append(on_sale[key].model_dump(mode="json", exclude_defaults=True))
+            elif stored is not None and stored.listing is not None:
+                items.append(dict(stored.listing))
+        return items
+
+    def _alike(
+        self, notice: Notice, position: int, item: dict[str, Any], actor: str
+    ) -> tuple[str, list[Hit]]:
+        """Ban an item, or take the ban that stands for it, and find what is on sale and matches."""
+        about = BanNotice(
+            regulator=notice.authority,
+            number=notice.number,
+            date=notice.received_at.date().isoformat(),
+            url=notice.url,
+        )
+        key = (item.get("marketplace") or "", item["id"])
+        known = next(
+            (
+                entry
+                for entry in self.bans.desk.book.entries.values()
+                if entry.notice == about
+                and (entry.item.marketplace or "", entry.item.id) == key
+                and entry.state != "lifted"
+            ),
+            None,
+        )
         if known is not None:
             found = self.bans.look_back(known, actor)
         else:
-            about = BanNotice(
-                regulator=notice.authority,
-                number=notice.number,
-                date=notice.received_at.date().isoformat(),
-                url=notice.url,
-            )
-            request = BanRequest(
-                listing=product.as_listing(item_id), reason=notice.reason[:1_000], bank=BANK, notice=about
-            )
+            request = BanRequest(listing=item, reason=notice.reason[:1_000], bank=BANK, notice=about)
             found = self.bans.place(request, actor)
         ban_id = found.entry.ban_id
         return ban_id, [self._hit(one, ban_id, position) for one in found.decisions]
@@ -190,8 +212,6 @@ class NoticeOffice:
         why = {"notice_id": notice.notice_id, "authority": notice.authority, "number": notice.number}
         hazard = notice.hazards[0] if notice.hazards else ""
         for key in product.listings:
-            if key in notice.hits:
-                continue
             stored = self.store.latest(*key)
             if stored is not None:
                 seller, decision_id = _seller(stored.listing), stored.id

@@ -70,7 +70,7 @@ def statement_language(name: str) -> StatementLanguage:
     ------
     StatementError
     """
-    found = next((language for language in LANGUAGES if language == name), None)
+    found: StatementLanguage | None = next((one for one in LANGUAGES if one == name), None)
     if found is None:
         raise StatementError(f"got language {name[:20]!r}, expected one of {', '.join(LANGUAGES)}")
     return found

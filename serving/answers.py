@@ -115,6 +115,23 @@ class PhotoAnswer(TypedDict):
 
 
 @_closed
+class PhotoNoteAnswer(TypedDict):
+    """A photo that was not looked at (its position in ``images``, null for all of them), and why."""
+
+    photo: int | None
+    reason: str
+    detail: str
+
+
+@_closed
+class PhotosAnswer(TypedDict):
+    """How many photos were compared with those of banned items, and notes on those that were not."""
+
+    compared: int
+    notes: list[PhotoNoteAnswer]
+
+
+@_closed
 class MatchAnswer(TypedDict):
     """A banned item that the listing is taken for, with what speaks for it."""
 
@@ -159,6 +176,7 @@ class ScoreAnswer(TypedDict):
     policy_version: str
     decided_at: Time
     matches: NotRequired[Annotated[list[MatchAnswer], Field(description="Only where a banned item matches")]]
+    photos: NotRequired[Annotated[PhotosAnswer, Field(description="Only where the listing has photos")]]
 
 
 @_closed

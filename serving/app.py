@@ -25,7 +25,7 @@ from serving.console import Console, refusals
 from serving.decisions_api import DecisionsApi
 from serving.doors import DecisionSink, Doors, Engine, MakeRoom, Work
 from serving.edge import Edge, json_response, on_http, on_problem
-from serving.keeping import erase_in_time, sign_checkpoints
+from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.openapi import openapi_document
 from serving.opening import open_engine
@@ -44,7 +44,7 @@ log = logging.getLogger("serving.app")
 
 ROOMS: tuple[MakeRoom, ...] = (ScoreApi, DecisionsApi, BansApi, Console)
 """What answers; each adds its routes here, and nowhere else."""
-WORKS: tuple[Work, ...] = (sign_checkpoints, erase_in_time)
+WORKS: tuple[Work, ...] = (follow_bans, sign_checkpoints, erase_in_time)
 """What goes on beside answering, in every worker process."""
 
 Load = Callable[[], Engine]
@@ -83,8 +83,7 @@ class Api:
             await loop.run_in_executor(pool, works.close)
             self.doors.loaded = self.doors.threads = None
             pool.shutdown()
-            if engine.store is not None:
-                engine.store.close()
+            engine.close()
 
     async def model(self, request: Request) -> Response:
         """Say what is loaded."""

@@ -216,6 +216,8 @@ class _Verification:
             self.found(
                 "state", f"listing {marketplace}/{listing}", f"it differs from its last decision ({seq})"
             )
+        for seq, ban_id in scan.wrong_ban_photos():
+            self.found("altered", f"photos of ban {ban_id or seq}", "they are not what was recorded")
         self._check_erasures()
         self._check_points()
 

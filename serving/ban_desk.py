@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from features.schema import Listing, parse_listing
+from features.similarity import IndexBusyError
 from serving.bans import (
     BANK,
     BANNED,
@@ -28,8 +30,12 @@ from serving.bans import (
 )
 from serving.matching import Bank, OfferReader
 from serving.store import BanRecord, Store, StoreUnavailableError
+from serving.store.ban_photos import BanPhoto
 from serving.store.bans import last_ban_seq, read_ban_rows
 from serving.store.engine import reading
+
+if TYPE_CHECKING:
+    from serving.photo_bank import BannedPhotos
 
 REFRESH_S = 0.25
 log = logging.getLogger("serving.bans")
@@ -47,15 +53,22 @@ class BanDesk:
         An open store.
     reader
         Makes the prints of items.
+    photos
+        Photos of banned items; None leaves them out.
     clock
         Seconds, monotonic.
     """
 
     def __init__(
-        self, store: Store, reader: OfferReader, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        reader: OfferReader,
+        photos: BannedPhotos | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self.bank = Bank(reader)
+        self.photos = photos
         self._clock = clock
         self._lock = threading.RLock()
         self._seen = 0
@@ -78,17 +91,35 @@ class BanDesk:
                 return
             try:
                 self._catch_up()
+                if self.photos is not None and not self.photos.index.writes:
+                    self._follow_photos(())  # the process that wrote the index may be gone
             except StoreUnavailableError as error:
                 log.warning("bans not refreshed: %s", error)
             self._looked = self._clock()
 
     def _catch_up(self) -> None:
-        with self._lock, reading(self.store.engine) as connection:
+        with self._lock:
+            self._take_up()
+
+    def _take_up(self) -> None:
+        with reading(self.store.engine) as connection:
             if last_ban_seq(connection) == self._seen:
                 return
             rows = read_ban_rows(connection, self._seen)
-            self.bank.follow(self.bank.book.apply(rows))
-            self._seen = rows[-1].seq if rows else self._seen
+        changed = self.bank.book.apply(rows)
+        self._seen = rows[-1].seq if rows else self._seen
+        self.bank.follow(changed)
+        self._follow_photos(changed)
+
+    def _follow_photos(self, changed: Iterable[str]) -> None:
+        """Bring the index of photos in line; words go on where it fails, and the next look begins it anew."""
+        if self.photos is None:
+            return
+        try:
+            self.photos.follow(self.book, changed)
+        except (OSError, ValueError, sqlite3.Error, IndexBusyError) as error:
+            log.warning("photos of bans not followed: %s", type(error).__name__)
+            self.photos.index.close()
 
     def load(self) -> BanDesk:
         """Read every ban; fails when the store does."""
@@ -110,8 +141,19 @@ class BanDesk:
         reader = self.bank.reader
         body = item_body(item, request.notice, reader.marks([item])[0], reader.made_by)
         ban_id = f"ban-{uuid.uuid4()}"
-        self._write(BanRecord(ban_id, BANNED, actor, request.bank, request.reason, body))
+        photos = self._photos_of(item)
+        if photos:
+            body["photos"] = [photo.digest().hex() for photo in photos]
+        beside = tuple(photo.row(ban_id) for photo in photos)
+        self._write(BanRecord(ban_id, BANNED, actor, request.bank, request.reason, body, beside=beside))
+        if self.photos is not None and not self.photos.await_keys(ban_id, (one.position for one in photos)):
+            log.warning("photos of %s are kept but not searched yet", ban_id)
         return self.book.entry(ban_id)
+
+    def _photos_of(self, item: Listing) -> list[BanPhoto]:
+        if self.photos is None or not item.images:
+            return []
+        return self.photos.records(self.photos.eyes.look(item))
 
     def lift(self, ban_id: str, actor: str, reason: str = "") -> Entry:
         """Lift a ban."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ from features.encoders import load_encoder
 from serving.ban_desk import BanDesk
 from serving.bans import BanBook
 from serving.catalogue import Catalogue
-from serving.matching import OfferReader, PhotoSearch
+from serving.keeping import beside_store
+from serving.matching import NoEyes, OfferReader, PhotoSearch
+from serving.photos import Eyes, open_eyes
 from serving.predictor import Predictor, load_predictor
 from serving.retroaction import BanOffice
 from serving.settings import Settings
@@ -44,20 +47,50 @@ def load_reader(path: Path | None = None) -> OfferReader:
 
 
 def office_of(
-    store: Store, predictor: Predictor, reader: OfferReader, photos: PhotoSearch | None = None
+    store: Store,
+    predictor: Predictor,
+    reader: OfferReader,
+    eyes: Eyes | None = None,
+    folder: Path | None = None,
 ) -> BanOffice:
-    """Join an open store and a loaded predictor; from then on the predictor looks listings up in the bank."""
-    desk = BanDesk(store, reader).load()
-    office = BanOffice(desk, Catalogue(store, reader), predictor, photos)
+    """Join an open store and a loaded predictor; from then on the predictor looks listings up in the bank.
+
+    Parameters
+    ----------
+    eyes, folder
+        What reads photos, and where their indexes lie on this machine; without both, photos are not compared, and
+        decisions on listings that have some say so.
+    """
+    photos: PhotoSearch = NoEyes()
+    banned = live = None
+    if eyes is not None and folder is not None:
+        from serving.photo_bank import BannedPhotos
+        from serving.photo_catalogue import CataloguePhotos
+
+        photos = banned = BannedPhotos(store, eyes, folder)
+        live = CataloguePhotos(eyes, folder)
+    desk = BanDesk(store, reader, banned).load()
+    office = BanOffice(desk, Catalogue(store, reader, live), predictor, photos)
     predictor.checks = replace(predictor.checks, matches=office.check())
     return office
+
+
+def photo_folder(address: str, environ: Mapping[str, str]) -> Path:
+    """Return where the indexes of photos lie: beside a SQLite file, for PostgreSQL in the state folder."""
+    return beside_store(address, "photos", environ)
 
 
 @contextmanager
 def open_office(store: str, settings: Settings, matcher: Path | None = None) -> Iterator[BanOffice]:
     """Open the store and everything that bans need, and close it again."""
     with Store(store) as opened:
-        yield office_of(opened, load_predictor(settings), load_reader(matcher))
+        eyes = open_eyes(settings.image_hosts, settings.image_folder)
+        folder = photo_folder(store, os.environ)
+        office = office_of(opened, load_predictor(settings), load_reader(matcher), eyes, folder)
+        try:
+            yield office
+        finally:
+            office.close()
 
 
 def read_book(store: str) -> BanBook:

@@ -126,6 +126,8 @@ class Entry:
         SHA-256 of the encoder that made ``mark``.
     mark
         The print that is searched, see `features.offer_index`.
+    photos
+        Digests of the photos that are kept with it.
     """
 
     ban_id: str
@@ -141,6 +143,7 @@ class Entry:
     overturned: int = 0
     made_by: str = ""
     mark: bytes = b""
+    photos: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what people and programs see of it."""
@@ -150,7 +153,7 @@ class Entry:
             "state": self.state,
             "title": self.item.title,
             "seller_id": self.item.seller.id if self.item.seller else None,
-            "images": list(self.item.images),
+            "images": [self._image(at, reference) for at, reference in enumerate(self.item.images)],
             "reason": self.reason,
             "notice": self.notice.model_dump() if self.notice else None,
             "placed_by": self.actor,
@@ -158,6 +161,15 @@ class Entry:
             "upheld": self.upheld,
             "overturned": self.overturned,
         }
+
+    def _image(self, position: int, reference: str) -> str:
+        """Name an image; one that came as data is named by where it is shown."""
+        return photo_path(self.ban_id, position) if reference.startswith("data:") else reference
+
+
+def photo_path(ban_id: str, position: int) -> str:
+    """Return where a kept photo is shown."""
+    return f"/v1/bans/{ban_id}/photos/{position}"
 
 
 def item_body(
@@ -253,6 +265,7 @@ def _entry(row: Row) -> Entry:
         lookalike_of=str(body.get("lookalike_of", "")),
         made_by=str(body.get("made_by", "")),
         mark=base64.b64decode(body.get("mark", "")),
+        photos=tuple(body.get("photos", ())),
     )
 
 

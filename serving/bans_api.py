@@ -17,6 +17,8 @@ from serving.callers import caller_of
 from serving.edge import json_response
 from serving.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
 from serving.reading import check_type, parse_json, read_body
+from serving.store.ban_photos import read_picture
+from serving.store.engine import reading
 from serving.store.errors import BusyError, InvalidRecordError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class BansApi:
         return [
             Route("/v1/bans", self.bans, methods=["GET", "POST"]),
             Route("/v1/bans/{ban_id}", self.ban, methods=["GET", "DELETE"]),
+            Route("/v1/bans/{ban_id}/photos/{position:int}", self.photo, methods=["GET"]),
             Route("/v1/bans/{ban_id}/judgements", self.judge, methods=["POST"]),
         ]
 
@@ -79,6 +82,20 @@ class BansApi:
             return json_response((await _blocking(office.lift, ban_id, caller_of(request))).to_json())
         await _blocking(office.desk.refresh)
         return json_response(_found(office, ban_id).to_json())
+
+    async def photo(self, request: Request) -> Response:
+        """Show a photo of a banned item as it is kept."""
+        store, path = self.office().store, request.path_params
+
+        def read() -> bytes | None:
+            with reading(store.engine) as connection:
+                return read_picture(connection, path["ban_id"], path["position"])
+
+        picture = await _blocking(read)
+        if picture is None:
+            raise ProblemError(NOT_FOUND, "No such photo is kept.")
+        headers = {"Cache-Control": "private, max-age=86400", "Content-Security-Policy": "default-src 'none'"}
+        return Response(picture, media_type="image/jpeg", headers=headers)
 
     async def judge(self, request: Request) -> Response:
         """Take a person's word on a match."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from features.errors import UserError
 from features.offer_index import Near, OfferIndex, Query
@@ -22,6 +23,9 @@ from serving.store.catalogue import (
 )
 from serving.store.engine import reading, writing
 from serving.store.writer import wall_clock
+
+if TYPE_CHECKING:
+    from serving.photo_catalogue import CataloguePhotos
 
 BLOCK = 256
 
@@ -47,11 +51,14 @@ class Catalogue:
         An open store.
     reader
         Makes the prints of listings.
+    photos
+        Index of live photos on this machine; None leaves them out.
     """
 
-    def __init__(self, store: Store, reader: OfferReader) -> None:
+    def __init__(self, store: Store, reader: OfferReader, photos: CataloguePhotos | None = None) -> None:
         self.store = store
         self.reader = reader
+        self.photos = photos
 
     def add(self, listings: Iterable[Listing]) -> Iterator[int]:
         """Add listings, or new versions of them, block by block; yields the size of each block once it is on disk."""
@@ -69,10 +76,14 @@ class Catalogue:
             ]
             with writing(self.store.engine) as connection:
                 put_rows(connection, rows, wall_clock())
+            if self.photos is not None and any(listing.images for listing in block):
+                self.photos.add(block)
             yield len(rows)
 
     def remove(self, keys: Sequence[Key]) -> int:
         """Take listings away; returns how many were there."""
+        if self.photos is not None:
+            self.photos.remove(keys)
         with writing(self.store.engine) as connection:
             return remove_rows(connection, keys)
 

@@ -93,11 +93,28 @@ class HazardScore:
 
 
 @dataclass(frozen=True, slots=True)
+class PhotoNote:
+    """Something about the photos of a listing; ``photo`` is a position in its ``images``, None for all of them."""
+
+    photo: int | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhotosSeen:
+    """How many photos were compared with those of banned items, and notes on those that were not."""
+
+    compared: int = 0
+    notes: tuple[PhotoNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One decision. Times are UTC; ``hazards`` has every hazard, in taxonomy order.
 
     ``fields`` are digests of the offer's fields (`field_digests`); ``on_expiry`` is what a held listing falls to
-    after ``held_until``.
+    after ``held_until``. ``photos`` is None where no photo was to be looked at.
     """
 
     decision_id: str
@@ -123,6 +140,7 @@ class Decision:
     decided_at: datetime
     previous: Comparison | None = None
     matches: tuple[MatchFact, ...] = ()
+    photos: PhotosSeen | None = None
 
     def to_json(self, floor: float = FLOOR) -> dict[str, Any]:
         """Return the decision as plain JSON values.
@@ -157,7 +175,17 @@ class Decision:
             "policy_version": self.policy_version,
             "decided_at": _time(self.decided_at),
         }
-        return answer | ({"matches": [_match(match) for match in self.matches]} if self.matches else {})
+        if self.matches:
+            answer["matches"] = [_match(match) for match in self.matches]
+        if self.photos is not None:
+            answer["photos"] = photos_json(self.photos)
+        return answer
+
+
+def photos_json(seen: PhotosSeen) -> dict[str, Any]:
+    """Return what was seen of photos as plain JSON values."""
+    notes = [{"photo": note.photo, "reason": note.reason, "detail": note.detail} for note in seen.notes]
+    return {"compared": seen.compared, "notes": notes}
 
 
 def reasons_json(

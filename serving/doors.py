@@ -64,7 +64,14 @@ class Engine:
     @property
     def looks_at_photos(self) -> bool:
         """Whether listings' photos are compared with those of banned items."""
-        return self.bans is not None and self.bans.photos is not None
+        return self.bans is not None and self.bans.photos is not None and self.bans.photos.reads
+
+    def close(self) -> None:
+        """Let go of the indexes and of the store, what waits to be written first."""
+        if self.bans is not None:
+            self.bans.close()
+        if self.store is not None:
+            self.store.close()
 
 
 class Doors:

@@ -97,7 +97,9 @@ def _rows(store: Store, kind: Kind, version: str) -> tuple[VersionRow, ...]:
 def checks_as_recorded(stored: StoredDecision, usual: Checks) -> Checks:
     """Give the match look-up as it came out that day; what is banned has changed since, the decision has not."""
     from features.schema import Listing
+    from serving.decisions import PhotoNote, PhotosSeen
     from serving.policy import MatchFact
+    from serving.predictor import Compared
 
     shown = ("tier", "ban_id", "p")
     facts = tuple(
@@ -110,7 +112,11 @@ def checks_as_recorded(stored: StoredDecision, usual: Checks) -> Checks:
         for match in stored.body.get("matches", ())
     )
 
-    def matches(listing: Listing) -> tuple[MatchFact, ...]:
-        return facts
+    seen = stored.body.get("photos")
+    notes = tuple(PhotoNote(**note) for note in seen["notes"]) if seen else ()
+    found = Compared(facts, PhotosSeen(seen["compared"], notes) if seen else None)
+
+    def matches(listing: Listing) -> Compared:
+        return found
 
     return replace(usual, matches=matches)

@@ -20,16 +20,24 @@ if TYPE_CHECKING:
     from serving.store import Store
 
 HOUR_S = 3600.0
+BANS_S = 0.25
 log = logging.getLogger("serving.keeping")
 
 
 def checkpoint_folder(address: str, environ: Mapping[str, str]) -> Path:
-    """Return where a store's checkpoints lie unless somebody says otherwise.
+    """Return where a store's checkpoints lie unless somebody says otherwise."""
+    return beside_store(address, "checkpoints", environ)
+
+
+def beside_store(address: str, name: str, environ: Mapping[str, str]) -> Path:
+    """Return a folder that belongs to a store but is not in it.
 
     Parameters
     ----------
     address
         Of the store. Beside a SQLite file; for PostgreSQL a folder of this user named after the address.
+    name
+        What the folder is for.
     environ
         Usually ``os.environ``.
     """
@@ -37,10 +45,10 @@ def checkpoint_folder(address: str, environ: Mapping[str, str]) -> Path:
 
     url = store_url(address)
     if url.get_backend_name() == "sqlite":
-        return Path(f"{url.database}.checkpoints")
+        return Path(f"{url.database}.{name}")
     named = url.set(password=None, query={}).render_as_string()
     digest = hashlib.sha256(named.encode()).hexdigest()[:16]
-    return state_folder(environ) / "checkpoints" / digest
+    return state_folder(environ) / name / digest
 
 
 def sign_checkpoints(doors: Doors) -> AbstractContextManager[object]:
@@ -54,6 +62,14 @@ def sign_checkpoints(doors: Doors) -> AbstractContextManager[object]:
         return nullcontext()
     folder = settings.checkpoints or checkpoint_folder(settings.store, os.environ)
     return CheckpointKeeper(engine.store, Checkpoints(folder))
+
+
+def follow_bans(doors: Doors) -> AbstractContextManager[object]:
+    """Take up bans that other processes placed, also while nothing is scored."""
+    office = doors.engine().bans
+    if office is None:
+        return nullcontext()
+    return now_and_then("bans", BANS_S, office.desk.refresh)
 
 
 def erase_in_time(doors: Doors) -> AbstractContextManager[object]:

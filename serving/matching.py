@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -17,7 +17,10 @@ from features.offer_index import Near, OfferIndex, Query, print_of
 from features.offer_pairs import WeightCache
 from features.schema import Listing
 from serving.bans import BanBook, Entry
+from serving.decisions import PhotosSeen
+from serving.photos import NOT_INSTALLED
 from serving.policy import MatchFact
+from serving.predictor import Compared
 from training.matcher import SHORTLIST, Matcher
 
 Tier = Literal["exact", "near"]
@@ -49,12 +52,36 @@ class PhotoFinding:
     verified: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoResult:
+    """What came of comparing a listing's photos with those of banned items."""
+
+    findings: tuple[PhotoFinding, ...]
+    seen: PhotosSeen = field(default_factory=PhotosSeen)
+
+
 class PhotoSearch(Protocol):
     """Photos of banned items, however they are indexed."""
 
-    def against(self, listing: Listing) -> Sequence[PhotoFinding]:
+    @property
+    def reads(self) -> bool:
+        """Whether photos are really looked at, which takes time."""
+        ...
+
+    def against(self, listing: Listing) -> PhotoResult:
         """Find banned photos that the listing's photos may be copies of; unusable photos find nothing."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoEyes:
+    """Stands where photos cannot be compared, and says so in every decision on a listing that has some."""
+
+    reads: bool = False
+
+    def against(self, listing: Listing) -> PhotoResult:
+        """Find nothing, and say why."""
+        return PhotoResult((), PhotosSeen(0, (NOT_INSTALLED,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +251,16 @@ class MatchFinder:
 
     def find(self, listing: Listing) -> tuple[Match, ...]:
         """Return matches, the most probable first; empty where none reaches the near point."""
-        findings = _by_ban(self.photos.against(listing)) if self.photos is not None and listing.images else {}
+        return self.compare(listing)[0]
+
+    def compare(self, listing: Listing) -> tuple[tuple[Match, ...], PhotosSeen | None]:
+        """Return matches as `find`, and what was seen of the photos, None where there are none to look at."""
+        if self.photos is None or not listing.images:
+            return self._matches(listing, {}), None
+        found = self.photos.against(listing)
+        return self._matches(listing, _by_ban(found.findings)), found.seen
+
+    def _matches(self, listing: Listing, findings: Mapping[str, Sequence[PhotoFinding]]) -> tuple[Match, ...]:
         if not len(self.bank) and not findings:
             return ()
         read = self.reader.read([listing])[0]
@@ -234,6 +270,7 @@ class MatchFinder:
             match
             for ban_id, p in p_text.items()
             if (entry := self.bank.book.entries.get(ban_id)) is not None
+            and entry.state == "active"
             and self.bank.book.enabled(entry.bank, listing.id)
             and (match := self._judge(listing, read, entry, p, findings.get(ban_id, ()))) is not None
             and (match.same_offer or match.photos or fine.get(ban_id, 0.0) < p)
@@ -286,11 +323,12 @@ class MatchCheck:
         self.finder = finder
         self._refresh = refresh
 
-    def __call__(self, listing: Listing) -> tuple[MatchFact, ...]:
-        """Return the matches as the policy reads them."""
+    def __call__(self, listing: Listing) -> Compared:
+        """Return the matches as the policy reads them, and what was seen of the photos."""
         if self._refresh is not None:
             self._refresh()
-        return tuple(match.fact() for match in self.finder.find(listing))
+        matches, seen = self.finder.compare(listing)
+        return Compared(tuple(match.fact() for match in matches), seen)
 
 
 class Refresh(Protocol):

@@ -212,11 +212,27 @@ def _bans() -> dict[str, Any]:
         "requestBody": _json_body("JudgementRequest", {"listing": EXAMPLE_LISTING, "upheld": False}),
         "responses": {"200": _answer("BanAnswer", "The ban"), **_problems((*body, NOT_FOUND))},
     }
+    photo = {
+        "summary": "A photo of a banned item",
+        "operationId": "banPhoto",
+        "parameters": [
+            one,
+            {"name": "position", "in": "path", "required": True, "schema": {"type": "integer"}},
+        ],
+        "responses": {
+            "200": {
+                "description": "The photo",
+                "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            },
+            **_problems((*here, NOT_FOUND, NOT_RECORDED, INTERNAL)),
+        },
+    }
     for operation in (ban["get"], lift, judge):
         operation["parameters"] = [one]
     return {
         "/v1/bans": {**bans, "post": post},
         "/v1/bans/{ban_id}": {**ban, "delete": lift},
+        "/v1/bans/{ban_id}/photos/{position}": {"get": photo},
         "/v1/bans/{ban_id}/judgements": {"post": judge},
     }
 

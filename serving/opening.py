@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from serving.doors import Engine
@@ -23,14 +24,17 @@ def open_engine(settings: Settings) -> Engine:
     if not settings.store:
         return Engine(predictor)
     # What scores without a store needs neither the database nor the matcher.
-    from serving.ban_office import load_reader, office_of
+    from serving.ban_office import load_reader, office_of, photo_folder
     from serving.in_force import note_loaded
+    from serving.photos import open_eyes
     from serving.store import Store, StoreSink
 
     store = Store(settings.store).open()
     try:
         note_loaded(store, predictor, settings)
-        office = office_of(store, predictor, load_reader(settings.matcher))
+        eyes = open_eyes(settings.image_hosts, settings.image_folder)
+        folder = photo_folder(settings.store, os.environ)
+        office = office_of(store, predictor, load_reader(settings.matcher), eyes, folder)
     except BaseException:
         store.close()
         raise

@@ -18,7 +18,15 @@ from features.risk import exposure_of, harm_of, injury_probability, risk_level
 from features.schema import Listing
 from features.taxonomy import Taxonomy
 from serving.certificates import KcCheck
-from serving.decisions import Decision, Earlier, HazardScore, compare, field_digests, new_decision_id
+from serving.decisions import (
+    Decision,
+    Earlier,
+    HazardScore,
+    PhotosSeen,
+    compare,
+    field_digests,
+    new_decision_id,
+)
 from serving.policy import RISK_LEVELS, MatchFact, PolicyFacts, RiskLevel, Verdict, evaluate, risk_rank
 from serving.policy_binding import OperatingPoints, bind
 from serving.policy_document import PolicyDocument, load_policy
@@ -28,7 +36,7 @@ from training.scores import BASES, PastResult, Phrase, Scores
 Explain = Literal["acted", "always", "never"]
 Clock = Callable[[], datetime]
 CertificateCheck = Callable[[Listing, str, str], frozenset[str]]
-MatchCheck = Callable[[Listing], tuple[MatchFact, ...]]
+MatchCheck = Callable[[Listing], "Compared"]
 
 _EXPLAINED_HAZARDS = 3
 _FIRST = Listing(
@@ -89,8 +97,16 @@ def _no_findings(listing: Listing, group: str, audience: str) -> frozenset[str]:
     return frozenset()
 
 
-def _no_matches(listing: Listing) -> tuple[MatchFact, ...]:
-    return ()
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of comparing a listing with banned items; ``photos`` is None where there was none to look at."""
+
+    matches: tuple[MatchFact, ...] = ()
+    photos: PhotosSeen | None = None
+
+
+def _no_matches(listing: Listing) -> Compared:
+    return Compared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,7 @@ class Judgement:
     at: datetime
     reasons: tuple[Phrase, ...]
     past_results: tuple[PastResult, ...]
+    photos: PhotosSeen | None = None
 
 
 class Predictor:
@@ -231,7 +248,8 @@ class Predictor:
         )
 
     def _judge(self, row: int, listing: Listing, scores: Scores, risk: Risk, explain: Explain) -> Judgement:
-        facts = self._facts(row, listing, scores, risk)
+        compared = self.checks.matches(listing)
+        facts = self._facts(row, listing, scores, risk, compared.matches)
         now = self.clock()
         verdict = evaluate(self.policy, facts, now)
         wanted = explain == "always" or (explain == "acted" and verdict.action != "allow")
@@ -241,6 +259,7 @@ class Predictor:
             now,
             self.bundle.explain(listing, _to_explain(verdict, facts.p)) if wanted else (),
             self.bundle.nearest(listing) if wanted else (),
+            compared.photos,
         )
 
     def _decision(
@@ -278,6 +297,7 @@ class Predictor:
             decided_at=judged.at.astimezone(UTC),
             previous=None if earlier is None else compare(earlier, fields),
             matches=facts.matches,
+            photos=judged.photos,
         )
 
     def _hazards(self, row: int, scores: Scores, risk: Risk) -> tuple[HazardScore, ...]:
@@ -296,7 +316,9 @@ class Predictor:
             for code, p, q, basis, rate, injury, level in columns
         )
 
-    def _facts(self, row: int, listing: Listing, scores: Scores, risk: Risk) -> PolicyFacts:
+    def _facts(
+        self, row: int, listing: Listing, scores: Scores, risk: Risk, matches: tuple[MatchFact, ...]
+    ) -> PolicyFacts:
         history = listing.seller.history if listing.seller else None
         group = scores.groups[row]
         codes = self.taxonomy.codes
@@ -320,7 +342,7 @@ class Predictor:
             seller_failed=history.failed if history else None,
             seller_removed=history.removed if history else None,
             certificates=self.checks.certificates(listing, group, scores.audiences[row]),
-            matches=self.checks.matches(listing),
+            matches=matches,
         )
 
 

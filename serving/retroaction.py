@@ -137,7 +137,7 @@ class BanOffice:
         """Search the catalogue for a ban and record a decision for every hit."""
         began = time.perf_counter()
         search = self.catalogue.search()
-        hits = self._hits(entry, search)
+        hits = self._hits(entry, search) | self._photo_hits(entry)
         found = time.perf_counter()
         decisions = self._decide(list(hits.values()), entry.ban_id, actor)
         return Retroaction(entry, decisions, len(search), time.perf_counter() - began, found - began)
@@ -183,6 +183,13 @@ class BanOffice:
                 return hits
             k *= 4
 
+    def _photo_hits(self, entry: Entry) -> dict[Key, Listing]:
+        """Live listings with a photo that may be a copy of one of the banned item's."""
+        live, banned = self.catalogue.photos, self.desk.photos
+        if live is None or banned is None or not entry.photos:
+            return {}
+        return self.catalogue.listings(list(live.hits(banned.features_of(entry.ban_id))))
+
     def _decide(self, listings: Sequence[Listing], ban_id: str | None, actor: str) -> tuple[Decision, ...]:
         made: list[Decision] = []
         for start in range(0, len(listings), _BLOCK):
@@ -198,6 +205,12 @@ class BanOffice:
             )
             made.extend(decision for _, decision in decided)
         return tuple(made)
+
+    def close(self) -> None:
+        """Let go of the indexes of photos."""
+        for photos in (self.desk.photos, self.catalogue.photos):
+            if photos is not None:
+                photos.index.close()
 
     def check(self) -> MatchCheck:
         """Return the look-up that the predictor is to use."""

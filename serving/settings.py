@@ -52,6 +52,8 @@ class Settings:
     certificates and their states, as imported. ``store`` is the address of the store, a path to a SQLite file or
     ``postgresql://...``; empty scores without recording anything. ``matcher`` None means the matcher of the package.
     ``checkpoints`` None means beside the SQLite file or in the state folder. ``retention_days`` None keeps everything.
+    ``image_hosts`` are the hosts that photos may be fetched from, ``image_folder`` is where file names in ``images``
+    are looked up; without them only photos that come with the listing are looked at.
     ``workers`` are processes of the service; in each, ``threads`` score
     blocks of listings beside the event loop.
     """
@@ -69,6 +71,8 @@ class Settings:
     matcher: Path | None = None
     checkpoints: Path | None = None
     retention_days: float | None = None
+    image_hosts: tuple[str, ...] = ()
+    image_folder: Path | None = None
     access: AccessSettings = field(default_factory=AccessSettings)
 
 
@@ -124,6 +128,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         matcher=reader.read("MATCHER", None, Path, "a file"),
         checkpoints=reader.read("CHECKPOINTS", None, Path, "a folder"),
         retention_days=reader.read("RETENTION_DAYS", None, _days, "days, such as 365"),
+        image_hosts=reader.read("IMAGE_HOSTS", usual.image_hosts, _hosts, "host names, by commas"),
+        image_folder=reader.read("IMAGE_FOLDER", None, Path, "a folder"),
         access=read_access(environ),
     )
     if reader.problems:
@@ -160,6 +166,10 @@ def _within(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(host.strip() for host in text.split(",") if host.strip())
 
 
 def _days(text: str) -> float:

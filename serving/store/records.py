@@ -121,7 +121,7 @@ class LabelRecord:
 
 @dataclass(frozen=True, slots=True)
 class BanRecord:
-    """A ban placed, changed or lifted."""
+    """A ban placed, changed or lifted; ``beside`` are rows of other tables that are written with it."""
 
     ban_id: str
     status: str
@@ -129,6 +129,8 @@ class BanRecord:
     bank: str = ""
     reason: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[OutboxEvent, ...] = ()
+    beside: tuple[tuple[str, Row], ...] = ()
 
     def place(self) -> tuple[str, str, Row]:
         """Table, subject and columns."""

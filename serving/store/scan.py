@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from serving.store import schema
+from serving.store.ban_photos import wrong_photos
 from serving.store.chain import Head, Link
 from serving.store.engine import reading, unavailable
 from serving.store.group import read_head
@@ -168,6 +169,10 @@ class Scan:
         )
         found = [*self._connection.execute(wrong), *self._connection.execute(later)]
         return [(row[0], row[1], row[2]) for row in found]
+
+    def wrong_ban_photos(self) -> list[tuple[int, str]]:
+        """Bans whose photos are not those that were recorded."""
+        return list(wrong_photos(self._connection))
 
 
 def as_bytes(value: Any) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from features.schema import Listing, parse_listing
 from features.scripts import language
 from serving.ban_office import load_reader, office_of
 from serving.bans import request_of
-from serving.matching import MatchFinder, OfferReader, PhotoFinding, combined
+from serving.matching import MatchFinder, OfferReader, PhotoFinding, PhotoResult, combined
 from serving.retroaction import BanOffice
 from serving.store import Store
 from training.matcher_sets import read_sample
@@ -53,8 +53,10 @@ class Photos:
 
     findings: tuple[PhotoFinding, ...]
 
-    def against(self, listing: Listing) -> Sequence[PhotoFinding]:
-        return self.findings
+    reads: bool = True
+
+    def against(self, listing: Listing) -> PhotoResult:
+        return PhotoResult(self.findings)
 
 
 def finding(ban_id: str, p: float, *, verified: bool = False) -> PhotoFinding:

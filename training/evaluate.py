@@ -68,7 +68,8 @@ class Measured:
     seen: np.ndarray
 
 
-def _after(labels: LabelMatrix, after: date | None, until: date | None) -> LabelMatrix:
+def later_than(labels: LabelMatrix, after: date | None, until: date | None) -> LabelMatrix:
+    """Return the items dated later than ``after`` up to and including ``until``."""
     rows = [
         i
         for i, day in enumerate(labels.dates)
@@ -93,7 +94,7 @@ def measure(bundle: Bundle, data: Path, after: date | None, until: date | None) 
     dataset = load_dataset(config, data, bundle.taxonomy)
     parts = []
     for name, labels in (("hazard_type", dataset.recalls), ("laboratory", dataset.lab)):
-        later = _after(labels, cut, until)
+        later = later_than(labels, cut, until)
         if not len(later):
             continue
         earlier = labels.take([i for i, day in enumerate(labels.dates) if cut and day and day <= cut])

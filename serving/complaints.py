@@ -1,8 +1,8 @@
 """Consumers' complaints: read for hazards, counted as weak evidence, moved up the queue. Never a label's value.
 
 A complaint says what one person saw, or says they saw. It changes what is looked at first; what is true of the goods
-a laboratory or a reviewer finds. The crosswalks of the taxonomy read it: they know the words of authorities, and
-those of consumers where they are the same.
+a laboratory or a reviewer finds. The crosswalks of the taxonomy read it, which know the words of authorities, and
+beside them `complaint_words.yaml`, which knows those of consumers.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from features.errors import UserError
+from features.hazard_words import Crosswalk, HazardWords, fold
 from features.rows import read_rows
 from features.schema import Identifier, Short
 from features.taxonomy import Taxonomy, load_taxonomy
 
 TEXT_MAX = 20_000
+WORDS = Path(__file__).with_name("complaint_words.yaml")
 WEIGHTS: Mapping[str, float] = {"injury": 4.0, "hazard": 1.0, "other": 0.1}
 """What a complaint adds to the factor on an item's expected harm: one that tells of an injury, one that names a hazard,
 any other. Assumptions, to be set from experience."""
@@ -86,11 +90,28 @@ class ComplaintReading:
 def read_complaint(request: ComplaintRequest, taxonomy: Taxonomy | None = None) -> ComplaintReading:
     """Read a complaint for hazards."""
     taxonomy = taxonomy or load_taxonomy()
-    found = taxonomy.named_in(request.text)
-    hazards = tuple(code for code in taxonomy.codes if code in found.hazards)
+    official, plain = taxonomy.named_in(request.text), _consumer_words().read(request.text)
+    hazards = tuple(code for code in taxonomy.codes if code in official.hazards | plain.hazards)
+    terms = {*official.terms, *plain.terms}
     kind: Literal["injury", "hazard", "other"] = "hazard" if hazards else "other"
     kind = "injury" if request.injury else kind
-    return ComplaintReading(hazards, len(found.terms), WEIGHTS[kind], kind)
+    return ComplaintReading(hazards, len(terms), WEIGHTS[kind], kind)
+
+
+@cache
+def _consumer_words() -> HazardWords:
+    raw = yaml.safe_load(WORDS.read_text("utf-8"))
+    known = set(load_taxonomy().codes)
+    schemes: dict[str, Crosswalk] = {}
+    for script in ("en", "ko", "zh"):
+        names: dict[str, frozenset[str]] = {}
+        for code, terms in raw[script].items():
+            if code not in known:
+                raise ValueError(f"{WORDS.name}: got hazard {code!r}, expected a taxonomy code")
+            for term in map(fold, terms):
+                names[term] = names.get(term, frozenset()) | {code}
+        schemes[script] = Crosswalk(script, names, {}, WORDS.name, "ours")
+    return HazardWords(schemes, ())
 
 
 def boost(weights: Iterable[float]) -> float:

@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from features.schema import ListingError, parse_listing
+from features.schema import Listing, ListingError, Seller, SellerHistory, parse_listing
 from serving.console.desk_door import desk_of, told
 from serving.console.item_view import (
     certificate_findings,
+    filled,
     photos_of,
     phrases_of,
     price_of,
@@ -93,9 +94,10 @@ class ItemRoom:
 
     def _facts(self, stored: StoredDecision) -> dict[str, Any]:
         listing, phrases = stored.listing or {}, phrases_of(stored)
+        seller = filled(listing.get("seller"), Seller.model_fields)
         return {
-            "listing": listing,
-            "seller": listing.get("seller") or {},
+            "listing": filled(listing, Listing.model_fields),
+            "seller": seller | {"history": filled(seller["history"], SellerHistory.model_fields)},
             "price": price_of(listing),
             "fields": text_fields(listing, phrases),
             "words": words_of(phrases),

@@ -157,3 +157,8 @@ def price_of(listing: Mapping[str, Any]) -> str:
         if whole
         else f"{price:,.2f} {listing.get('currency') or ''}"
     )
+
+
+def filled(given: Mapping[str, Any] | None, names: Iterable[str]) -> dict[str, Any]:
+    """Return a stored record with None for every field that was not given."""
+    return dict.fromkeys(names) | dict(given or {})

@@ -114,6 +114,7 @@ class Pages:
             "places": [place for place in self.places if actor.may(place.permission)],
             "message": message[:300],
             "hazard_names": self.hazard_names(words.language),
+            "group_names": self.group_names(words.language),
         }
         page = environment().get_template(template).render(shared | context)
         answer = HTMLResponse(page, status, headers=HEADERS)
@@ -127,6 +128,13 @@ class Pages:
         if loaded is None:
             return {}
         return {h.code: h.names.get(language, h.code) for h in loaded.predictor.taxonomy.hazards}
+
+    def group_names(self, language: str) -> Mapping[str, str]:
+        """Return the names of the taxonomy's product groups."""
+        loaded = self.doors.loaded
+        if loaded is None:
+            return {}
+        return {code: g.names.get(language, code) for code, g in loaded.predictor.taxonomy.groups.items()}
 
     def go(self, path: str, message: str = "", **query: object) -> Response:
         """Send the browser on after a form, with a line to show there."""

@@ -195,7 +195,9 @@ def _counts(
     """Name each round's product group; a group that the taxonomy does not know is counted as left out."""
     counts: list[GroupCount] = []
     for row in rounds:
-        code = of_inspection(row.group_name.removesuffix("#rest"), row.group_name_ko)
+        name = row.group_name.removesuffix("#rest")
+        # Own rounds name the group by its code, an authority's by its own words.
+        code = name if name in taxonomy.groups else of_inspection(name, row.group_name_ko)
         if code not in taxonomy.groups:
             left_out[f"inspection group {row.group_name!r} is not in the taxonomy"] += 1
         else:

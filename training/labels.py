@@ -44,6 +44,7 @@ class Item:
     program: str = ""
     url: str = ""
     regulator: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ class LabelMatrix:
                 item.maker,
                 item.country,
             ]
-            lines.append(json.dumps([*row, cells], ensure_ascii=False))
+            more = [] if item.weight == 1.0 else [item.weight]
+            lines.append(json.dumps([*row, cells, *more], ensure_ascii=False))
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
     @property
@@ -233,6 +235,7 @@ def from_laboratory(
                 keys=(f"sample:{result.sample_id}",) if result.sample_id else (),
                 laboratory=result.laboratory,
                 program=result.program,
+                weight=result.weight,
             )
         )
         cells.append((taxonomy.index(result.hazard), failed, measured))

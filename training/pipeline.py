@@ -199,13 +199,14 @@ def _lab_heads(
     lab: Prepared, texts: list[str], hazards: np.ndarray, folds: Sequence[np.ndarray], config: Config
 ) -> tuple[TextHeads, np.ndarray]:
     Y, known = lab.labels.value[:, hazards], lab.labels.known[:, hazards]
+    weight = np.array([item.weight for item in lab.labels.items])
 
     def fit(rows: np.ndarray) -> TextHeads:
         part = [texts[i] for i in rows]
         vocabulary = NgramVocabulary.fit(part, min_documents=config.lab.min_documents)
         X = design_matrix(vocabulary, part, lab.embeddings[rows])
         weights, intercept = fit_binary_heads(
-            X, Y[rows], known[rows], np.ones(len(rows)), config.lab.strength
+            X, Y[rows], known[rows], weight[rows], config.lab.strength
         )
         cut = len(vocabulary)
         return TextHeads(vocabulary, weights[:cut], weights[cut:], intercept)

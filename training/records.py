@@ -45,6 +45,7 @@ class LabResult:
     ``value`` is None where nothing was measured (``comparator`` "nd": below an unstated detection limit).
     ``failed`` is set only where the source itself judged; otherwise it is derived later from the limit in force.
     ``laboratory`` is who tested, ``program`` why the sample was taken: both are nuisance effects, never inputs.
+    ``weight`` is how much it counts in training: for how it was chosen and for who tested, 1 where nothing is known.
     """
 
     source: str
@@ -64,6 +65,7 @@ class LabResult:
     laboratory: str = ""
     program: str = ""
     failed: bool | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,10 @@ def _field(name: str, value: Any) -> Any:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"got value {value!r}, expected a number or null")
         return None if value is None else float(value)
+    if name == "weight":
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
+            raise ValueError(f"got weight {value!r}, expected a number above 0")
+        return float(value)
     if name == "comparator" and value not in get_args(Comparator):
         raise ValueError(f"got comparator {value!r}, expected one of {', '.join(get_args(Comparator))}")
     return _text(name, value)

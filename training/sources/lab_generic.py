@@ -31,7 +31,7 @@ from training.sources.parsing import (
 REQUIRED = ("product_name", "analyte")
 OPTIONAL = (
     "result_id", "sample_id", "listing_id", "product_type", "hazard", "value", "unit", "verdict", "date",
-    "laboratory", "program", "maker", "country",
+    "laboratory", "program", "maker", "country", "weight",
 )  # fmt: skip
 # Words for the laboratory's own judgement -> failed.
 _VERDICTS = {
@@ -134,7 +134,21 @@ class LabResults:
             laboratory=clean(row.get("laboratory")),
             program=clean(row.get("program")),
             failed=failed,
+            weight=_weight(row.get("weight")),
         )
+
+
+def _weight(value: Any) -> float:
+    text = clean(value)
+    if not text:
+        return 1.0
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < 1e6:
+        raise ValueError(f"got weight {text[:20]!r}, expected a number above 0")
+    return weight
 
 
 def _made_id(row: Mapping[str, Any], line: int) -> str:

@@ -7,6 +7,7 @@ and each chained into the audit record.
 from serving.store import account_tables as account_tables  # so that the metadata holds every table
 from serving.store import desk_tables as desk_tables
 from serving.store import photo_tables as photo_tables
+from serving.store import shadow_tables as shadow_tables
 from serving.store.decisions import ExpiredHold, QueueFilter, QueueItem, StoredDecision
 from serving.store.engine import Durability
 from serving.store.errors import (

@@ -19,7 +19,7 @@ from serving.store.turns import Turns
 BUSY_TIMEOUT_MS = 5_000
 # Any fixed number: every writer of one PostgreSQL database queues for this lock, so the chain stays one line.
 WRITER_LOCK = 0x6C72_6175_6469_74
-HEAD_REVISION = "0006"
+HEAD_REVISION = "0007"
 _WRITES = "listing_risk_writes"
 _TURNS = "listing_risk_turns"
 _SQLITE_PRAGMAS = (

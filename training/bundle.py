@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from features.covert import CovertCameraDetector
 from features.encoders import Encoder, load_encoder
+from features.expectations import Expectations
 from features.image_encoder import ImageEncoder
 from features.image_models import load_image_encoder
 from features.schema import Listing
@@ -181,7 +182,7 @@ class Bundle:
             name: array.astype(np.float32) if array.dtype == np.float16 else array
             for name, array in load_file(folder / ARRAYS).items()
         }
-        model = _model_from(arrays, folder)
+        model = _model_from(arrays, folder, manifest.hazards)
         return cls(
             manifest,
             model,
@@ -397,6 +398,11 @@ def save_bundle(folder: Path, manifest: Manifest, model: Model, past: PastResult
     }
     terms: dict[str, list[str]] = {}
     _heads_to("type", model.hazard_type.heads, arrays, terms)
+    if model.hazard_type.expectations is not None:
+        # The words travel with the bundle: its scaling was fitted with these and no others.
+        arrays["type.expected"] = np.array([model.hazard_type.expected_weight])
+        for code, words in model.hazard_type.expectations.words.items():
+            terms[f"expected.{code}"] = list(words)
     if model.lab is not None:
         _heads_to("lab", model.lab.heads, arrays, terms)
         for name in ("hazards", "slope", "offset", "support"):
@@ -412,7 +418,19 @@ def save_bundle(folder: Path, manifest: Manifest, model: Model, past: PastResult
     return write_manifest(folder, manifest)
 
 
-def _model_from(arrays: Mapping[str, np.ndarray], folder: Path) -> Model:
+def _expectations_from(
+    arrays: Mapping[str, np.ndarray], terms: Mapping[str, list[str]], hazards: Sequence[str]
+) -> tuple[Expectations | None, float]:
+    """Read what a bundle expects of words; nothing in bundles made before there were expectations."""
+    if "type.expected" not in arrays:
+        return None, 0.0
+    words = {
+        key.removeprefix("expected."): part for key, part in terms.items() if key.startswith("expected.")
+    }
+    return Expectations(words, hazards), float(arrays["type.expected"][0])
+
+
+def _model_from(arrays: Mapping[str, np.ndarray], folder: Path, codes: Sequence[str]) -> Model:
     terms: dict[str, list[str]] = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
     lab = None
     if "lab.hazards" in arrays:
@@ -420,6 +438,7 @@ def _model_from(arrays: Mapping[str, np.ndarray], folder: Path) -> Model:
             _heads_from("lab", arrays, terms),
             *(arrays[f"lab.{name}"] for name in ("hazards", "slope", "offset", "support")),
         )
+    expectations, weight = _expectations_from(arrays, terms, codes)
     image = None
     if "image.hazards" in arrays:
         joining = Joining(*(arrays[f"image.join.{name}"] for name in _JOINING))
@@ -429,6 +448,8 @@ def _model_from(arrays: Mapping[str, np.ndarray], folder: Path) -> Model:
         HazardTypeHeads(
             _heads_from("type", arrays, terms),
             *(arrays[f"type.{name}"] for name in ("table", "slope", "offset", "positives")),
+            expectations=expectations,
+            expected_weight=weight,
         ),
         lab,
         arrays["group_prior"],

@@ -49,6 +49,7 @@ class Heads(_Part):
     min_documents: int = Field(default=2, ge=1)
     half_life_years: float = Field(default=6.0, gt=0)
     kind_smoothing: float = Field(default=0.5, ge=0)
+    expected_weight: float = Field(default=0.8, ge=0, le=5)
 
 
 class Lab(_Part):

@@ -106,12 +106,29 @@ class Attribution:
 
     def phrases(self, code: str) -> Iterator[Phrase]:
         """Yield words of the title that raise a hazard, with the log-odds they add."""
-        weights = self.shares.of_words(self.values * self._direction(self.hazards.index(code)))
+        k = self.hazards.index(code)
+        weights = self.shares.of_words(self.values * self._direction(k)) + self._expected(k)
         for at in np.flatnonzero(weights >= _LEAST):
             span = self.reading.view.span_in_title(*self.shares.places[at])
             if span is not None:
                 text = self.listing.title[slice(*span)]
                 yield Phrase("title", *span, text, round(float(weights[at]), 3), code)
+
+    def _expected(self, k: int) -> np.ndarray:
+        """Return what each word adds because a person would expect the hazard of it, shape (n_words,)."""
+        weights = np.zeros(len(self.shares.places))
+        if self.heads.expectations is None:
+            return weights
+        gain = float(self.heads.slope[k]) * self.heads.expected_weight
+        for found in self.heads.expectations.find(self.reading.type_text):
+            if found.hazard == k:
+                held = [
+                    i
+                    for i, (start, end) in enumerate(self.shares.places)
+                    if start < found.end and found.start < end
+                ]
+                weights[held] += gain / max(len(held), 1)
+        return weights
 
     def _direction(self, k: int) -> np.ndarray:
         """Gradient of the hazard's scaled log-odds by the values of the n-grams, shape (n_ngrams,)."""

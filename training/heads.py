@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.expectations import Expectations
 from features.text import NgramVocabulary
 
 EPSILON = 1e-6
@@ -67,7 +68,8 @@ class HazardTypeHeads:
     """Log-odds of each hazard, given that a product is non-compliant.
 
     Two readings of the same text are averaged in log-odds: what the words say of the hazard directly, and what they
-    say of the kind of product, whose past hazards are in ``kind_table``.
+    say of the kind of product, whose past hazards are in ``kind_table``. What a person would expect of such a product
+    is added to that.
 
     Attributes
     ----------
@@ -79,6 +81,10 @@ class HazardTypeHeads:
         ndarrays of shape (n_hazards,): Platt scaling of the averaged log-odds.
     positives
         ndarray of shape (n_hazards,): past positives behind each hazard.
+    expectations
+        Finds words by which a person would expect a hazard; None where none count.
+    expected_weight
+        Log-odds that each such word adds.
     """
 
     heads: TextHeads
@@ -86,15 +92,19 @@ class HazardTypeHeads:
     slope: np.ndarray
     offset: np.ndarray
     positives: np.ndarray
+    expectations: Expectations | None = None
+    expected_weight: float = 0.0
 
     def logits(self, text: str, embedding: np.ndarray) -> np.ndarray:
         """Return the averaged, not yet scaled log-odds of one text, shape (n_hazards,)."""
         raw = self.heads.logits(text, embedding)
         n = len(self.slope)
-        if not len(self.kind_table):  # past results without kinds of product
-            return raw[:n]
-        by_kind = logit(softmax(raw[n:]) @ self.kind_table)
-        return 0.5 * (raw[:n] + by_kind)
+        said = raw[:n]
+        if len(self.kind_table):  # past results may have no kinds of product
+            said = 0.5 * (said + logit(softmax(raw[n:]) @ self.kind_table))
+        if self.expectations is None:
+            return said
+        return said + self.expected_weight * self.expectations.counts(text)
 
     def probabilities(self, text: str, embedding: np.ndarray) -> np.ndarray:
         """Return calibrated P(h | non-compliant), shape (n_hazards,)."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 
+from features.expectations import Expectations
 from features.text import NgramVocabulary
 from training.calibration import fit_platt
 from training.heads import HazardTypeHeads, TextHeads, sigmoid
@@ -31,6 +32,8 @@ class HeadSettings:
         A past recall counts half as much when it is this much older than the newest; hazards go in and out of fashion.
     kind_smoothing
         Weight, in recalls, of the overall hazard mix in each kind's own mix.
+    expected_weight
+        Log-odds that each word adds by which a person would expect the hazard; 0 leaves such prior knowledge out.
     """
 
     strength: float = 1.0
@@ -38,6 +41,7 @@ class HeadSettings:
     min_documents: int = 2
     half_life_years: float = 6.0
     kind_smoothing: float = 0.5
+    expected_weight: float = 0.8
 
 
 def design_matrix(vocabulary: NgramVocabulary, texts: Sequence[str], embeddings: np.ndarray) -> csr_matrix:
@@ -150,7 +154,9 @@ def recency_weight(years: np.ndarray, half_life: float) -> np.ndarray:
     return np.exp2(-age / half_life)
 
 
-def fit_hazard_type(data: TypeData, n_kinds: int, settings: HeadSettings) -> HazardTypeHeads:
+def fit_hazard_type(
+    data: TypeData, n_kinds: int, settings: HeadSettings, expectations: Expectations | None = None
+) -> HazardTypeHeads:
     """Fit the uncalibrated hazard-type model: slope 1, offset 0."""
     vocabulary = NgramVocabulary.fit(data.texts, min_documents=settings.min_documents)
     X = design_matrix(vocabulary, data.texts, data.embeddings)
@@ -166,6 +172,8 @@ def fit_hazard_type(data: TypeData, n_kinds: int, settings: HeadSettings) -> Haz
         np.ones(n, dtype=np.float32),
         np.zeros(n, dtype=np.float32),
         (data.Y * data.known).sum(axis=0).astype(np.int64),
+        expectations if settings.expected_weight else None,
+        settings.expected_weight,
     )
 
 
@@ -183,7 +191,9 @@ def calibrate_hazard_type(
     scores = np.full(data.Y.shape, np.nan)
     everything = np.arange(len(data.texts))
     for fold in folds:
-        part = fit_hazard_type(data.take(np.setdiff1d(everything, fold)), n_kinds, settings)
+        part = fit_hazard_type(
+            data.take(np.setdiff1d(everything, fold)), n_kinds, settings, heads.expectations
+        )
         for i in fold:
             scores[i] = part.logits(data.texts[i], data.embeddings[i])
     slope, offset = heads.slope.copy(), heads.offset.copy()
@@ -191,5 +201,5 @@ def calibrate_hazard_type(
         rows = (data.known[:, k] > 0) & ~np.isnan(scores[:, k])
         if data.Y[rows, k].sum() >= 1:
             slope[k], offset[k] = fit_platt(scores[rows, k], data.Y[rows, k])
-    scaled = HazardTypeHeads(heads.heads, heads.kind_table, slope, offset, heads.positives)
+    scaled = replace(heads, slope=slope, offset=offset)
     return scaled, sigmoid(slope * scores + offset)

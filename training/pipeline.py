@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from features.encoders import Encoder, load_encoder
+from features.expectations import Expectations, expected_words
 from features.groups import of_cpsc
 from features.taxonomy import Taxonomy, load_taxonomy
 from features.text import NgramVocabulary
@@ -155,7 +156,8 @@ def fit_type_model(
         kinds,
         decimal_years(recalls.labels),
     )
-    heads = fit_hazard_type(data, len(names), settings)
+    expectations = Expectations(expected_words(), tuple(taxonomy.codes))
+    heads = fit_hazard_type(data, len(names), settings, expectations)
     folds = group_folds(recalls.groups, config.folds, np.random.default_rng(config.seed))
     calibrated, held_out = calibrate_hazard_type(heads, data, folds, len(names), settings)
     return calibrated, held_out, names

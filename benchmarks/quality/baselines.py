@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -18,12 +19,16 @@ def base_rate(Y: np.ndarray, n: int) -> np.ndarray:
     return np.tile(Y.mean(axis=0), (n, 1))
 
 
-def tfidf(train: Sequence[str], test: Sequence[str]) -> tuple[csr_matrix, csr_matrix]:
-    """Return word 1-2 and character 3-5 grams of both parts, learned on the first."""
+def tfidf(
+    train: Sequence[str], test: Sequence[str], *, characters: bool = True
+) -> tuple[csr_matrix, csr_matrix]:
+    """Return word 1-2 and character 3-5 grams of both parts, learned on the first; or single words alone."""
     kinds = (
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True),
     )
+    if not characters:
+        kinds = (TfidfVectorizer(token_pattern=r"\S+", sublinear_tf=True),)
     left = csr_matrix(hstack([kind.fit_transform(train) for kind in kinds]))
     return left, csr_matrix(hstack([kind.transform(test) for kind in kinds]))
 
@@ -55,6 +60,30 @@ def standardised(S: np.ndarray) -> np.ndarray:
     """Return scores with mean 0 and deviation 1 a class, so that an average is of equals."""
     deviation = S.std(axis=0)
     return (S - S.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+
+
+def shared_categories(left: pd.DataFrame, right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Turn text columns into categories of the first part; what only the second part has is missing there."""
+    left, right = left.copy(), right.copy()
+    for name in left.columns:
+        if not pd.api.types.is_numeric_dtype(left[name]):
+            values = pd.CategoricalDtype(sorted(left[name].dropna().astype(str).unique()))
+            left[name] = left[name].astype("string").astype(values)
+            right[name] = right[name].astype("string").astype(values)
+    return left, right
+
+
+def boosted(
+    left: pd.DataFrame, y: np.ndarray, right: pd.DataFrame, *, trees: int = 200, leaves: int = 31
+) -> np.ndarray:
+    """Return probabilities of gradient-boosted trees that split on categories as they are, shape (n_test,)."""
+    from lightgbm import LGBMClassifier
+
+    train, test = shared_categories(left, right)
+    model = LGBMClassifier(
+        n_estimators=trees, learning_rate=0.05, num_leaves=leaves, random_state=0, n_jobs=1, verbose=-1
+    )
+    return np.asarray(model.fit(train, y).predict_proba(test))[:, 1]
 
 
 @cache

@@ -77,6 +77,24 @@ def brier_skill_draws(y: np.ndarray, p: np.ndarray, counts: np.ndarray) -> np.nd
         return np.where(base > 0, 1 - (counts @ (p - y) ** 2 / n) / base, np.nan)
 
 
+def at_budget_draws(
+    y: np.ndarray, score: np.ndarray, counts: np.ndarray, budget: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return precision and recall of each draw when its best-scored share is looked at; each shape (draws,).
+
+    Items of equal score are taken in their order; recall is NaN without a positive.
+    """
+    order = np.argsort(-score, kind="stable")
+    ordered = counts[:, order]
+    size = max(1, round(budget * len(y)))
+    before = np.cumsum(ordered, axis=1) - ordered
+    taken = np.clip(size - before, 0, ordered)
+    found = taken @ y[order]
+    total = ordered @ y[order]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return found / size, np.where(total > 0, found / total, np.nan)
+
+
 def written_out_draws(
     metric: Callable[[np.ndarray, np.ndarray], float], y: np.ndarray, score: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:

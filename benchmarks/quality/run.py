@@ -15,7 +15,15 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.quality import hazard_type, hazard_type_2013plus, lab_lead
+from benchmarks.quality import (
+    customs,
+    food_hazard,
+    hazard_type,
+    hazard_type_2013plus,
+    inspection_groups,
+    lab_lead,
+    lab_metals,
+)
 from benchmarks.quality.task import Task, frame_of, scores_of
 from benchmarks.results_file import (
     RESULTS,
@@ -30,9 +38,8 @@ from benchmarks.results_file import (
     write_scores,
 )
 
-TASKS: dict[str, Task] = {
-    task.name: task for task in (hazard_type.TASK, hazard_type_2013plus.TASK, lab_lead.TASK)
-}
+ROOM = (hazard_type, hazard_type_2013plus, lab_lead, lab_metals, inspection_groups, food_hazard, customs)
+TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in ROOM}
 QUICK_STEP = 8
 
 

@@ -22,6 +22,7 @@ from benchmarks.quality.hazard_type import CLASSES, CUT, HERE, OURS_OF, outcomes
 from benchmarks.results_file import RESULTS, code_commit, now
 from benchmarks.tuning.folds import Fold, disjoint_folds, time_folds
 from features.encoders import load_encoder
+from features.expectations import Expectations, expected_words
 from features.taxonomy import Taxonomy, load_taxonomy
 from training.config import load_config
 from training.dataset import decimal_years, load_dataset
@@ -42,6 +43,9 @@ CHANGES: tuple[Mapping[str, Any], ...] = (
     {"min_documents": 3},
     {"half_life_years": 16.0},
     {"kind_smoothing": 3.0},
+    {"expected_weight": 0.0},
+    {"expected_weight": 0.4},
+    {"expected_weight": 1.2},
 )
 TEXTS = ("view", "view_and_group", "raw")
 
@@ -66,6 +70,11 @@ class Bench:
     def names(self) -> list[str]:
         """Names in lower case, nothing else done to them."""
         return [" ".join(item.name.lower().split()) for item in self.recalls.labels.items]
+
+    @cached_property
+    def expectations(self) -> Expectations:
+        """What a person expects of words."""
+        return Expectations(expected_words(), tuple(self.taxonomy.codes))
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -136,7 +145,7 @@ def judge(bench: Bench, text: str, settings: HeadSettings) -> dict[str, float]:
     for fold in bench.folds:
         key = fold.train.tobytes()
         if key not in learned:
-            heads = fit_hazard_type(data.take(fold.train), n_kinds, settings)
+            heads = fit_hazard_type(data.take(fold.train), n_kinds, settings, bench.expectations)
             rest = np.setdiff1d(np.arange(len(data.texts)), fold.train)
             learned[key] = np.full(data.Y.shape, np.nan)
             learned[key][rest] = [heads.logits(data.texts[i], data.embeddings[i]) for i in rest]

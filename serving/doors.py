@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serving.predictor import Predictor
     from serving.retroaction import BanOffice
     from serving.settings import Settings
-    from serving.store import Recorded, Store
+    from serving.store import OutboxEvent, Recorded, Store
 
 
 class DecisionSink(Protocol):
@@ -35,6 +35,7 @@ class DecisionSink(Protocol):
         caller: str = "",
         keys: Sequence[str | None] | None = None,
         answers: Sequence[Mapping[str, Any]] | None = None,
+        events: Sequence[tuple[OutboxEvent, ...]] | None = None,
     ) -> Sequence[Recorded]:
         """Record all of them or raise; the answer waits for it."""
         ...
@@ -74,6 +75,10 @@ class Engine:
             self.store.close()
 
 
+Observer: TypeAlias = "Callable[[Sequence[Decision], Sequence[Listing]], None]"
+"""Told of decisions that were recorded; must not wait."""
+
+
 class Doors:
     """What a room is handed when the application is built; the engine stands behind it from start to stop."""
 
@@ -81,6 +86,7 @@ class Doors:
         self.settings = settings
         self.metrics = metrics
         self.loaded: Engine | None = None
+        self.observers: list[Observer] = []
         self.threads: ThreadPoolExecutor | None = None
 
     def engine(self) -> Engine:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
 
@@ -17,14 +17,16 @@ from serving import logs
 from serving.callers import LOCAL, caller_of
 from serving.decisions import Decision, Earlier
 from serving.doors import DecisionSink, Doors
+from serving.events import decision_events
+from serving.policy import Action
 from serving.problems import CONFLICT, NOT_RECORDED, OVERLOADED, WRONG_FIELDS, ProblemError
 from serving.requests import Item
-from serving.store.earlier import read_earlier
+from serving.store.earlier import EarlierRow, read_earlier
 from serving.store.engine import reading
 from serving.store.errors import BusyError, ConflictError, InvalidRecordError
 
 if TYPE_CHECKING:
-    from serving.store import Store
+    from serving.store import OutboxEvent, Store
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 log = logging.getLogger("serving.recording")
@@ -64,31 +66,57 @@ def asked_by(request: Request) -> Asked:
     return Asked(caller_of(request), key)
 
 
-async def with_earlier(store: Store | None, items: Sequence[Item]) -> list[Earlier | None]:
-    """Return what each listing was decided to be before: as the client says, or as the store has it.
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is known of a listing from before: the decision to compare with, and its state now; None where unknown."""
+
+    earlier: Earlier | None = None
+    state: str | None = None
+
+
+async def known_before(store: Store | None, items: Sequence[Item]) -> list[Before]:
+    """Return what each listing was decided to be before: as the client says, else as the store has it.
 
     Raises
     ------
     ProblemError
         503 when the store does not answer.
     """
-    unknown = [item for item in items if item.earlier is None]
-    if store is None or not unknown:
-        return [item.earlier for item in items]
-    keys = list(dict.fromkeys((item.listing.marketplace or "", item.listing.id) for item in unknown))
+    if store is None:
+        return [Before(item.earlier) for item in items]
+    keys = [(item.listing.marketplace or "", item.listing.id) for item in items]
 
-    def read() -> dict[tuple[str, str], Earlier]:
+    def read() -> dict[tuple[str, str], EarlierRow]:
         with reading(store.engine) as connection:
-            return {
-                key: Earlier(row.decision_id, row.revision, row.action, row.fields)  # type: ignore[arg-type]
-                for key, row in read_earlier(connection, keys).items()
-            }
+            return read_earlier(connection, list(dict.fromkeys(keys)))
 
     try:
-        known = await asyncio.to_thread(read)
+        rows = await asyncio.to_thread(read)
     except Exception as error:  # whatever it was: what is not known of before is not decided about
         raise _problem(error) from None
-    return [item.earlier or known.get((item.listing.marketplace or "", item.listing.id)) for item in items]
+    return [_before(item, rows.get(key)) for item, key in zip(items, keys, strict=True)]
+
+
+def _before(item: Item, row: EarlierRow | None) -> Before:
+    if row is None:
+        return Before(item.earlier)
+    # Without digests of the fields nothing can be compared.
+    kept = None if row.fields is None else Earlier(row.decision_id, row.revision, _action(row), row.fields)
+    return Before(item.earlier or kept, row.state)
+
+
+def _action(row: EarlierRow) -> Action:
+    return cast(Action, row.action)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision on the way to its record: its place in the request, None where it is the only one."""
+
+    item: Item
+    decision: Decision
+    state_before: str | None = None
+    position: int | None = None
 
 
 class Recorder:
@@ -97,7 +125,7 @@ class Recorder:
     def __init__(self, doors: Doors) -> None:
         self.doors = doors
 
-    async def one(self, item: Item, decision: Decision, asked: Asked) -> dict[str, Any]:
+    async def one(self, decided: Decided, asked: Asked) -> dict[str, Any]:
         """Record one decision and return its answer: an earlier one where the key was seen before.
 
         Raises
@@ -105,55 +133,45 @@ class Recorder:
         ProblemError
             409, 422, 429 or 503; the decision is not given then.
         """
-        return (await self._record([(item, decision)], asked, [asked.key]))[0]
+        return (await self._record([decided], asked))[0]
 
-    async def each(
-        self, decided: Sequence[tuple[int, Item, Decision]], asked: Asked
-    ) -> list[dict[str, Any] | ProblemError]:
+    async def each(self, decided: Sequence[Decided], asked: Asked) -> list[dict[str, Any] | ProblemError]:
         """Record several at once; where one of them cannot be recorded, each by itself.
-
-        Parameters
-        ----------
-        decided
-            Position in the request, listing and decision.
 
         Raises
         ------
         ProblemError
             409, 429 or 503.
         """
-        pairs = [(item, decision) for _, item, decision in decided]
-        keys = [asked.key_of(position) for position, _, _ in decided]
         try:
-            return list(await self._record(pairs, asked, keys))
+            return list(await self._record(decided, asked))
         except ProblemError as problem:
             if problem.kind is not WRONG_FIELDS or len(decided) == 1:
                 raise
         answers: list[dict[str, Any] | ProblemError] = []
-        for pair, key in zip(pairs, keys, strict=True):
+        for one in decided:
             try:
-                answers += await self._record([pair], asked, [key])
+                answers += await self._record([one], asked)
             except ProblemError as problem:
                 if problem.kind is not WRONG_FIELDS:
                     raise
                 answers.append(problem)
         return answers
 
-    async def _record(
-        self, pairs: Sequence[tuple[Item, Decision]], asked: Asked, keys: Sequence[str | None]
-    ) -> list[dict[str, Any]]:
-        answers = [decision.to_json() for _, decision in pairs]
+    async def _record(self, decided: Sequence[Decided], asked: Asked) -> list[dict[str, Any]]:
+        answers = [one.decision.to_json() for one in decided]
         sink = self.doors.engine().sink
-        if sink is None or not pairs:
+        if sink is None or not decided:
             return answers
         began = time.perf_counter()
         try:
             recorded = await sink.record(
-                [decision for _, decision in pairs],
-                [item.listing for item, _ in pairs],
+                [one.decision for one in decided],
+                [one.item.listing for one in decided],
                 caller=asked.caller,
-                keys=keys if asked.key is not None else None,
+                keys=[asked.key_of(one.position) for one in decided],
                 answers=answers,
+                events=[_events(one) for one in decided],
             )
             self.doors.metrics.recording.observe(time.perf_counter() - began)
             return [
@@ -166,6 +184,12 @@ class Recorder:
     async def _earlier(self, sink: DecisionSink, decision_id: str) -> dict[str, Any]:
         self.doors.metrics.replayed.inc()
         return await sink.earlier_answer(decision_id)
+
+
+def _events(one: Decided) -> tuple[OutboxEvent, ...]:
+    """What others are told of it."""
+    marketplace = one.item.listing.marketplace or ""
+    return decision_events(one.decision, marketplace=marketplace, earlier_state=one.state_before)
 
 
 def _problem(error: Exception) -> ProblemError:

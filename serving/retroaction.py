@@ -13,12 +13,14 @@ from serving.ban_desk import BanDesk
 from serving.bans import BanRequest, Entry
 from serving.catalogue import Catalogue, CatalogueSearch
 from serving.decisions import Decision
+from serving.events import decision_events
 from serving.matching import MatchCheck, MatchFinder, PhotoSearch
 from serving.predictor import Explain
 from serving.store import Store
 from serving.store.bans import read_decided_on
 from serving.store.catalogue import Key
 from serving.store.decided import decision_record
+from serving.store.earlier import read_earlier
 from serving.store.engine import reading
 
 FIRST_LOOK = 200
@@ -183,6 +185,18 @@ class BanOffice:
                 return hits
             k *= 4
 
+    def _record(self, decided: Sequence[tuple[Listing, Decision]], actor: str) -> None:
+        """Record decisions, with what others are told of them."""
+        keys = [(listing.marketplace or "", listing.id) for listing, _ in decided]
+        with reading(self.store.engine) as connection:
+            before = read_earlier(connection, keys)
+        records = []
+        for (listing, decision), key in zip(decided, keys, strict=True):
+            state = before[key].state if key in before else None
+            told = decision_events(decision, marketplace=key[0], earlier_state=state)
+            records.append(decision_record(listing, decision, caller=actor, events=told))
+        self.store.record(records, timeout_s=60)
+
     def _photo_hits(self, entry: Entry) -> dict[Key, Listing]:
         """Live listings with a photo that may be a copy of one of the banned item's."""
         live, banned = self.catalogue.photos, self.desk.photos
@@ -199,10 +213,7 @@ class BanOffice:
                 for listing, decision in zip(block, self.decider.decide(block), strict=True)
                 if ban_id is None or any(match.ban_id == ban_id for match in decision.matches)
             ]
-            self.store.record(
-                [decision_record(listing, decision, caller=actor) for listing, decision in decided],
-                timeout_s=60,
-            )
+            self._record(decided, actor)
             made.extend(decision for _, decision in decided)
         return tuple(made)
 

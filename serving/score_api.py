@@ -19,7 +19,7 @@ from serving.predictor import Explain, Predictor
 from serving.problems import INTERNAL, OVERLOADED, ProblemError
 from serving.problems import body as problem_body
 from serving.reading import check_type, parse_json, read_body
-from serving.recording import Recorder, asked_by, with_earlier
+from serving.recording import Before, Decided, Recorder, asked_by, known_before
 from serving.requests import Item, Refused, explain_of, items_of, read_item
 
 log = logging.getLogger("serving.score")
@@ -74,9 +74,9 @@ class ScoreApi:
         explain, asked = explain_of(request.query_params), asked_by(request)
         with self.single:
             item = read_item(parse_json(await read_body(request, self.limits.body, self.limits.body_seconds)))
-            (earlier,) = await with_earlier(engine.store, [item])
-            decision = await self._decide(engine, item, explain, earlier)
-            answer = await self.recorder.one(item, decision, asked)
+            (before,) = await known_before(engine.store, [item])
+            decision = await self._decide(engine, item, explain, before.earlier)
+            answer = await self.recorder.one(Decided(item, decision, before.state), asked)
         self._count([answer])
         return json_response(answer, headers=_where(engine, answer))
 
@@ -102,19 +102,19 @@ class ScoreApi:
             loop = asyncio.get_running_loop()
             items = await loop.run_in_executor(pool, lambda: items_of(parse_json(body), self.limits.listings))
             good = [(at, item) for at, item in enumerate(items) if isinstance(item, Item)]
-            earlier = await with_earlier(engine.store, [item for _, item in good])
+            before = await known_before(engine.store, [item for _, item in good])
             found = await loop.run_in_executor(
-                pool, _decide_each, engine.predictor, [item for _, item in good], explain, earlier
+                pool, _decide_each, engine.predictor, [item for _, item in good], explain, before
             )
             decided = [
-                (at, item, one)
-                for (at, item), one in zip(good, found, strict=True)
+                Decided(item, one, known.state, at)
+                for (at, item), one, known in zip(good, found, before, strict=True)
                 if isinstance(one, Decision)
             ]
             recorded = await self.recorder.each(decided, asked)
         answers: list[_Answer] = [item if isinstance(item, Refused) else INTERNAL_PROBLEM for item in items]
-        for (at, _, _), answer in zip(decided, recorded, strict=True):
-            answers[at] = answer
+        for one, answer in zip(decided, recorded, strict=True):
+            answers[one.position or 0] = answer
         given = [answer for answer in answers if isinstance(answer, dict)]
         self._count(given)
         trace.facts |= {"listings": len(items), "refused": len(items) - len(given)}
@@ -138,16 +138,18 @@ def _where(engine: Engine, answer: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _decide_each(
-    predictor: Predictor, items: Sequence[Item], explain: Explain, earlier: Sequence[Earlier | None]
+    predictor: Predictor, items: Sequence[Item], explain: Explain, before: Sequence[Before]
 ) -> list[Decision | Exception]:
     """Decide as one block; when the block fails, one by one, so that one listing never fails the others."""
     try:
-        return list(predictor.decide([item.listing for item in items], explain, earlier))
+        return list(
+            predictor.decide([item.listing for item in items], explain, [one.earlier for one in before])
+        )
     except Exception:
         answers: list[Decision | Exception] = []
-        for item, before in zip(items, earlier, strict=True):
+        for item, known in zip(items, before, strict=True):
             try:
-                answers += predictor.decide([item.listing], explain, [before])
+                answers += predictor.decide([item.listing], explain, [known.earlier])
             except Exception as error:
                 logs.event(log, logging.ERROR, "failed", {"error": logs.frames(error)})
                 answers.append(error)

@@ -17,37 +17,44 @@ _BLOCK = 200
 
 @dataclass(frozen=True, slots=True)
 class EarlierRow:
-    """The decision in force for a listing: ``fields`` are digests of the offer as it was decided about."""
+    """The decision in force for a listing.
+
+    Attributes
+    ----------
+    state
+        Of the listing now: ``live``, ``held`` or ``off_sale``.
+    fields
+        Digests of the offer as it was decided about; None where retention has erased them with the text.
+    """
 
     decision_id: str
     revision: int
     action: str
-    fields: Mapping[str, str]
+    state: str
+    fields: Mapping[str, str] | None
 
 
 def read_earlier(connection: Connection, keys: Sequence[Key]) -> dict[Key, EarlierRow]:
-    """Read what is in force for these listings.
-
-    Listings without a decision are left out, and those whose text retention has erased: digests went with it.
-    """
+    """Read what is in force for these listings; those without a decision are left out."""
     found: dict[Key, EarlierRow] = {}
     for start in range(0, len(keys), _BLOCK):
         part = keys[start : start + _BLOCK]
         rows = connection.execute(
             _EARLIER, {"places": sorted({key[0] for key in part}), "ids": sorted({key[1] for key in part})}
         )
-        for marketplace, listing_id, decision_id, revision, action, reasons in rows:
+        for marketplace, listing_id, decision_id, revision, action, state, reasons in rows:
             said = None if reasons is None else orjson.loads(reasons)
             fields = said.get("fields") if isinstance(said, dict) else None
-            if fields is not None:
-                found[marketplace, listing_id] = EarlierRow(decision_id, revision, action, fields)
+            found[marketplace, listing_id] = EarlierRow(decision_id, revision, action, state, fields)
     return {key: found[key] for key in keys if key in found}
 
 
 _q, _d, _i = schema.listings, schema.decisions, schema.inputs
 # Two lists instead of a list of pairs, for which SQLite reads the whole table.
 _EARLIER = (
-    sa.select(_q.c.marketplace, _q.c.listing_id, _d.c.id, _d.c.revision, _d.c.action, _i.c.reasons)
+    sa.select(
+        _q.c.marketplace, _q.c.listing_id, _d.c.id, _d.c.revision, _d.c.action, _q.c.state, _i.c.reasons
+    )
     .join(_d, _d.c.seq == _q.c.decision_seq)
     .join(_i, _i.c.seq == _q.c.decision_seq)
     .where(

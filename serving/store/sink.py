@@ -10,7 +10,7 @@ from serving.store.decided import decision_record, full_json
 from serving.store.errors import InvalidRecordError
 from serving.store.group import Recorded
 from serving.store.prepare import Prepared
-from serving.store.records import DecisionRecord
+from serving.store.records import DecisionRecord, OutboxEvent
 from serving.store.store import Store
 from serving.store.writer import WriterState
 
@@ -36,6 +36,7 @@ class StoreSink:
         caller: str = "",
         keys: Sequence[str | None] | None = None,
         answers: Sequence[Mapping[str, Any]] | None = None,
+        events: Sequence[tuple[OutboxEvent, ...]] | None = None,
     ) -> tuple[Recorded, ...]:
         """Write decisions, all or none, without blocking the event loop; returns after fsync.
 
@@ -49,6 +50,8 @@ class StoreSink:
             An idempotency key per decision, or None for none.
         answers
             ``decision.to_json()`` per decision, where the caller has them already.
+        events
+            Per decision, what others are told about it.
 
         Returns
         -------
@@ -66,21 +69,30 @@ class StoreSink:
         StoreUnavailableError
             Answer 503.
         """
-        counts = {len(decisions), len(listings), *(len(side) for side in (keys, answers) if side is not None)}
+        sides = (keys, answers, events)
+        counts = {len(decisions), len(listings), *(len(side) for side in sides if side is not None)}
         if len(counts) != 1:
             raise InvalidRecordError(
                 f"got {sorted(counts)} decisions, listings, keys and answers: send equally many"
             )
         records = [
-            (listing, decision, keys[row] if keys else None, answers[row] if answers else None)
+            (
+                listing,
+                decision,
+                keys[row] if keys else None,
+                answers[row] if answers else None,
+                events[row] if events else (),
+            )
             for row, (decision, listing) in enumerate(zip(decisions, listings, strict=True))
         ]
 
         def prepare() -> tuple[Prepared, ...]:
             return self._store.prepare(
                 [
-                    decision_record(listing, decision, caller=caller, idempotency_key=key, answer=answer)
-                    for listing, decision, key, answer in records
+                    decision_record(
+                        listing, decision, caller=caller, idempotency_key=key, answer=answer, events=told
+                    )
+                    for listing, decision, key, answer, told in records
                 ]
             )
 

@@ -159,10 +159,23 @@ def test_erased_text_compares_with_nothing(served, store):
     answer = served.post("/v1/score", json=listing()).json()
     erase_expired(store, datetime.now(UTC) + timedelta(days=2), timedelta(days=1))
     with reading(store.engine) as connection:
-        assert read_earlier(connection, [("", "a-1")]) == {}
+        assert read_earlier(connection, [("", "a-1")])["", "a-1"].fields is None
     assert served.post("/v1/score", json=listing(revision=2)).json()["previous"] is None
     kept = served.get(f"/v1/decisions/{answer['decision_id']}").json()
     assert kept["listing"] is None and kept["decision"]["reasons"] is None and kept["record"]["erased_at"]
+
+
+def test_others_are_told_in_the_same_commit(served, store):
+    served.post("/v1/score", json=listing(**RISKY, marketplace="m"))
+    served.post("/v1/score", json=listing(revision=2, marketplace="m"))
+    with reading(store.engine) as connection:
+        told = (
+            connection.execute(sa.select(schema.events).order_by(schema.events.c.position)).mappings().all()
+        )
+    kinds = [(row["seq"], row["type"], row["subject"]) for row in told]
+    assert kinds[:2] == [(1, "decision.made", "a-1"), (1, "item.sent_to_laboratory", "a-1")]
+    assert kinds[2] == (2, "decision.made", "a-1")
+    assert "곰" not in "".join(row["body"] for row in told), "no words of the seller"
 
 
 # ---- when the store does not take it -------------------------------------------------------------------------------

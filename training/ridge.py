@@ -76,7 +76,12 @@ def fit_ridge(views: Sequence[View], targets: Sequence[np.ndarray], settings: Ri
     ValueError
         When a set has another number of rows than the views.
     """
-    alphas = [_solve(views, Y, settings)[0] for Y in targets]
+    K = _kernel(views, views)
+    if settings.balance == 0:  # one system serves every set
+        widths = np.cumsum([Y.shape[1] for Y in targets])[:-1]
+        alphas = np.split(_solve(K, np.hstack(targets), settings)[0], widths, axis=1)
+    else:
+        alphas = [_solve(K, Y, settings)[0] for Y in targets]
 
     def predict(other: Sequence[View]) -> list[np.ndarray]:
         K = _kernel(other, views)
@@ -87,18 +92,18 @@ def fit_ridge(views: Sequence[View], targets: Sequence[np.ndarray], settings: Ri
 
 def leave_one_out(views: Sequence[View], Y: np.ndarray, settings: RidgeSettings) -> np.ndarray:
     """Return each row's scores from a fit that did not see it, exactly; shape (n, n_classes)."""
-    alpha, inverse_diagonal = _solve(views, Y, settings, diagonal=True)
+    alpha, inverse_diagonal = _solve(_kernel(views, views), Y, settings, diagonal=True)
     return Y - alpha / inverse_diagonal[:, None]
 
 
 def _solve(
-    views: Sequence[View], Y: np.ndarray, settings: RidgeSettings, *, diagonal: bool = False
+    K: np.ndarray, Y: np.ndarray, settings: RidgeSettings, *, diagonal: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    if len(Y) != _rows(views[0]):
-        raise ValueError(f"Got {len(Y)} rows of classes for {_rows(views[0])} texts; expected as many.")
-    K = _kernel(views, views)
-    K[np.diag_indices_from(K)] += 1.0 / (settings.strength * _weights(Y, settings.balance))
-    factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+    if len(Y) != len(K):
+        raise ValueError(f"Got {len(Y)} rows of classes for {len(K)} texts; expected as many.")
+    system = K.copy()
+    system[np.diag_indices_from(system)] += 1.0 / (settings.strength * _weights(Y, settings.balance))
+    factor = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
     alpha = cho_solve(factor, Y, check_finite=False)
     if not diagonal:
         return alpha, np.zeros(0)

@@ -71,7 +71,8 @@ def fit_round_effect(rows: Sequence[RoundCount]) -> RoundEffect:
         np.add.at(rounds_at, rounds, rows_at)
         for shift in np.linspace(-1.5, 1.5, 31):
             for deviation in _DEVIATIONS:
-                value = float(logsumexp(rounds_at + _log_weights(shift, deviation), axis=1).sum())
+                joint = np.asarray(logsumexp(rounds_at + _log_weights(shift, deviation), axis=1))
+                value = float(joint.sum())
                 if value > best:
                     best, chosen = value, RoundEffect(float(shift), deviation, float(s))
     return chosen
@@ -81,7 +82,7 @@ def _log_weights(shift: float, deviation: float) -> np.ndarray:
     """Return log weights of a normal on the grid; without deviation, of the point nearest to the shift."""
     step = _GRID[1] - _GRID[0]
     w = -0.5 * ((_GRID - shift) / max(deviation, step / 2)) ** 2
-    return w - float(logsumexp(w))
+    return w - np.log(np.exp(w).sum())
 
 
 def predict_round(effect: RoundEffect, expected: float) -> tuple[float, float]:

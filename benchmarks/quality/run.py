@@ -23,6 +23,7 @@ from benchmarks.quality import (
     inspection_groups,
     lab_lead,
     lab_metals,
+    lead_risk_control,
 )
 from benchmarks.quality.task import Task, frame_of, scores_of
 from benchmarks.results_file import (
@@ -38,7 +39,9 @@ from benchmarks.results_file import (
     write_scores,
 )
 
-ROOM = (hazard_type, hazard_type_2013plus, lab_lead, lab_metals, inspection_groups, food_hazard, customs)
+ROOM = (
+    hazard_type, hazard_type_2013plus, lab_lead, lab_metals, lead_risk_control, inspection_groups, food_hazard, customs,
+)  # fmt: skip
 TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in ROOM}
 QUICK_STEP = 8
 

@@ -18,7 +18,7 @@ from benchmarks.results_file import RESULTS, code_commit, now
 from training.ridge import RidgeSettings
 from training.splits import clusters, group_folds
 
-GRID = [RidgeSettings(s, b) for s in (1.0, 3.0, 10.0) for b in (0.0, 0.25, 0.5)]
+GRID = [RidgeSettings(s, b) for s, b in ((1.0, 0.0), (5.0, 0.0), (25.0, 0.0), (5.0, 0.3), (25.0, 0.3))]
 FOLDS = 3
 
 

@@ -149,6 +149,7 @@ class Judgement:
     reasons: tuple[Phrase, ...]
     past_results: tuple[PastResult, ...]
     photos: PhotosSeen | None = None
+    policy_version: str = ""
 
 
 class Predictor:
@@ -251,7 +252,8 @@ class Predictor:
         compared = self.checks.matches(listing)
         facts = self._facts(row, listing, scores, risk, compared.matches)
         now = self.clock()
-        verdict = evaluate(self.policy, facts, now)
+        policy = self.policy  # another thread may put a promoted one in its place at any time
+        verdict = evaluate(policy, facts, now)
         wanted = explain == "always" or (explain == "acted" and verdict.action != "allow")
         return Judgement(
             facts,
@@ -260,6 +262,7 @@ class Predictor:
             self.bundle.explain(listing, _to_explain(verdict, facts.p)) if wanted else (),
             self.bundle.nearest(listing) if wanted else (),
             compared.photos,
+            policy.version,
         )
 
     def _decision(
@@ -293,7 +296,7 @@ class Predictor:
             past_results=judged.past_results,
             fields=fields,
             model_version=self.model_version,
-            policy_version=self.policy.version,
+            policy_version=judged.policy_version,
             decided_at=judged.at.astimezone(UTC),
             previous=None if earlier is None else compare(earlier, fields),
             matches=facts.matches,

@@ -174,6 +174,9 @@ class Recorder:
                 events=[_events(one) for one in decided],
             )
             self.doors.metrics.recording.observe(time.perf_counter() - began)
+            fresh = [one for one, row in zip(decided, recorded, strict=True) if not row.replayed]
+            for observe in self.doors.observers:
+                observe([one.decision for one in fresh], [one.item.listing for one in fresh])
             return [
                 await self._earlier(sink, one.subject) if one.replayed else answer
                 for one, answer in zip(recorded, answers, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,6 +121,15 @@ def read_decision(connection: Connection, decision_id: str) -> StoredDecision:
     if row is None:
         raise NotFoundError(f"no decision {decision_id[:80]!r} is stored: check the identifier")
     return _stored(row)
+
+
+def read_decisions(connection: Connection, seqs: Sequence[int]) -> tuple[StoredDecision, ...]:
+    """Read decisions by their numbers, in that order."""
+    if not seqs:
+        return ()
+    rows = connection.execute(_decision().where(schema.decisions.c.seq.in_(seqs))).mappings()
+    found = {row["seq"]: _stored(row) for row in rows}
+    return tuple(found[seq] for seq in seqs if seq in found)
 
 
 def read_latest(connection: Connection, marketplace: str, listing_id: str) -> StoredDecision | None:

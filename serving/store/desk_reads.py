@@ -364,6 +364,11 @@ def policy_history(connection: Connection, size: int = 200) -> tuple[PolicyLine,
     )
 
 
+def last_policy_seq(connection: Connection) -> int:
+    """Return the number of the newest row about policies, 0 where there is none."""
+    return connection.execute(sa.select(sa.func.max(schema.policies.c.seq))).scalar() or 0
+
+
 def filter_values(connection: Connection) -> Mapping[str, tuple[str, ...]]:
     """Read the hazards, product groups, languages and marketplaces of what waits, for the filters.
 

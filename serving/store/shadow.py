@@ -1,126 +1,102 @@
-"""Scores of a challenger beside the decisions: what is still to be scored, what came out, how the two compare."""
+"""Rows of policies in shadow, and the stored decisions that a policy is tried on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from serving.store import schema
-from serving.store.engine import reading, writing
-from serving.store.shadow_tables import shadow_scores
+from serving.store.decisions import StoredDecision, read_decisions
+from serving.store.desk_tables import shadow_results
+from serving.store.engine import reading
+from serving.store.records import microseconds
 from serving.store.store import Store
 
-
-@dataclass(frozen=True, slots=True)
-class ToScore:
-    """A decision of the service whose listing is still there."""
-
-    seq: int
-    action: str
-    listing: Mapping[str, Any]
+_BLOCK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowScore:
-    """What the challenger says of one listing; ``problem`` where it failed on it."""
+class ShadowRow:
+    """What a policy in shadow would have said of one decision."""
 
-    seq: int
-    action: str
-    p_noncompliant: float
-    expected_harm: float
-    scores: bytes
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowPair:
-    """One decision and its shadow."""
-
-    seq: int
+    policy_version: str
+    decision_id: str
     action: str
     shadow_action: str
-    p_noncompliant: float
-    shadow_p: float
-    expected_harm: float
-    shadow_harm: float
-    problem: str
+    hazard: str
+    seller_id: str
+    at: int
 
 
-def to_score(store: Store, version: str, after: int, most: int) -> tuple[ToScore, ...]:
-    """Read decisions of the service later than ``after`` that the challenger has not scored, oldest first."""
-    d, i, s = schema.decisions, schema.inputs, shadow_scores
-    beside = sa.and_(s.c.seq == d.c.seq, s.c.version == version)
-    found = (
-        sa.select(d.c.seq, d.c.action, i.c.payload)
-        .join(i, i.c.seq == d.c.seq)
-        .outerjoin(s, beside)
-        .where(d.c.seq > after, d.c.actor == "system", i.c.payload.is_not(None), s.c.seq.is_(None))
-        .order_by(d.c.seq)
-        .limit(most)
-    )
-    with reading(store.engine) as connection:
-        return tuple(
-            ToScore(seq, action, orjson.loads(payload)) for seq, action, payload in connection.execute(found)
-        )
+@dataclass(frozen=True, slots=True)
+class ShadowReport:
+    """What a policy in shadow would have done: decisions seen by (action, shadow action); hazards where they differ."""
+
+    version: str
+    seen: int
+    actions: tuple[tuple[str, str, int], ...]
+    hazards: tuple[tuple[str, int], ...]
+    sellers: tuple[tuple[str, int], ...]
+
+    @property
+    def changed(self) -> int:
+        """Decisions that would have come out otherwise."""
+        return sum(number for action, other, number in self.actions if action != other)
 
 
-def write_shadow(store: Store, version: str, scores: Sequence[ShadowScore], at: int) -> None:
-    """Keep what a challenger said; what another process has written meanwhile stays.
-
-    Parameters
-    ----------
-    at
-        Microseconds since 1970 (UTC).
-    """
-    if not scores:
+def put_shadow_rows(connection: Connection, rows: Sequence[ShadowRow]) -> None:
+    """Add rows; one that is there already stays."""
+    if not rows:
         return
-    rows = [
-        {
-            "version": version,
-            "seq": one.seq,
-            "action": one.action,
-            "p_noncompliant": one.p_noncompliant,
-            "expected_harm": one.expected_harm,
-            "scores": one.scores,
-            "problem": one.problem,
-            "scored_at": at,
-        }
-        for one in scores
-    ]
-    kind = sqlite if store.engine.dialect.name == "sqlite" else postgresql
-    with writing(store.engine) as connection:
-        connection.execute(kind.insert(shadow_scores).on_conflict_do_nothing(), rows)
+    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    values = [{name: getattr(row, name) for name in ShadowRow.__dataclass_fields__} for row in rows]
+    connection.execute(insert(shadow_results).on_conflict_do_nothing(), values)
 
 
-def read_pairs(connection: Connection, version: str, size: int = 5_000) -> Iterator[ShadowPair]:
-    """Read every decision with its shadow, oldest first, in constant memory."""
-    d, s = schema.decisions, shadow_scores
-    found = (
-        sa.select(
-            d.c.seq,
-            d.c.action,
-            s.c.action,
-            d.c.p_noncompliant,
-            s.c.p_noncompliant,
-            d.c.expected_harm,
-            s.c.expected_harm,
-            s.c.problem,
+def read_report(connection: Connection, version: str, most: int = 20) -> ShadowReport:
+    """Count what a policy in shadow would have done."""
+    t = shadow_results
+    of = t.c.policy_version == version
+    actions = connection.execute(
+        sa.select(t.c.action, t.c.shadow_action, sa.func.count())
+        .where(of)
+        .group_by(t.c.action, t.c.shadow_action)
+    ).all()
+    differs = sa.and_(of, t.c.action != t.c.shadow_action)
+
+    def ranked(column: sa.Column[Any]) -> tuple[tuple[str, int], ...]:
+        number = sa.func.count().label("number")
+        rows = connection.execute(
+            sa.select(column, number).where(differs).group_by(column).order_by(number.desc()).limit(most)
         )
-        .join(s, s.c.seq == d.c.seq)
-        .where(s.c.version == version)
-        .order_by(d.c.seq)
+        return tuple((str(row[0]), int(row[1])) for row in rows)
+
+    found = tuple((str(a), str(b), int(n)) for a, b, n in actions)
+    return ShadowReport(
+        version, sum(n for _, _, n in found), found, ranked(t.c.hazard), ranked(t.c.seller_id)
     )
-    for row in connection.execute(found, execution_options={"yield_per": size}):
-        yield ShadowPair(*row)
 
 
-def head_seq(store: Store) -> int:
-    """Return the number of the last decision, 0 before the first."""
-    with reading(store.engine) as connection:
-        return connection.execute(sa.select(sa.func.max(schema.decisions.c.seq))).scalar() or 0
+def system_decisions(store: Store, since: datetime, limit: int) -> Iterator[StoredDecision]:
+    """Yield what the system decided since a time, the newest first, in blocks that hold no long transaction."""
+    d, left, before = schema.decisions, limit, None
+    while left > 0:
+        statement = sa.select(d.c.seq).where(d.c.decided_at >= microseconds(since), d.c.actor == "system")
+        if before is not None:
+            statement = statement.where(d.c.seq < before)
+        with reading(store.engine) as connection:
+            seqs = list(
+                connection.execute(statement.order_by(d.c.seq.desc()).limit(min(_BLOCK, left))).scalars()
+            )
+            found = read_decisions(connection, seqs)
+        yield from found
+        left -= len(seqs)
+        if len(seqs) < _BLOCK:
+            return
+        before = seqs[-1]

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from serving import logs, pages
 from serving.access_gate import AccessGate
 from serving.bans_api import BansApi
+from serving.challenger import shadow_challenger
 from serving.console import Console, refusals
 from serving.decisions_api import DecisionsApi
 from serving.doors import DecisionSink, Doors, Engine, MakeRoom, Work
@@ -33,6 +34,7 @@ from serving.predictor import Predictor
 from serving.problems import NOT_READY, ProblemError
 from serving.score_api import ScoreApi
 from serving.settings import Settings, read_settings
+from serving.swap import follow_champion
 
 _HTML_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
@@ -44,7 +46,13 @@ log = logging.getLogger("serving.app")
 
 ROOMS: tuple[MakeRoom, ...] = (ScoreApi, DecisionsApi, BansApi, Console)
 """What answers; each adds its routes here, and nowhere else."""
-WORKS: tuple[Work, ...] = (follow_bans, sign_checkpoints, erase_in_time)
+WORKS: tuple[Work, ...] = (
+    follow_bans,
+    sign_checkpoints,
+    erase_in_time,
+    follow_champion,
+    shadow_challenger,
+)
 """What goes on beside answering, in every worker process."""
 
 Load = Callable[[], Engine]

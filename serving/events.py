@@ -29,6 +29,8 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "refund.due": "Buyers of a listing are to be refunded.",
         "notice.overdue": "A task of an authority's notice passed its deadline.",
         "match.found": "A listing is taken for a banned item that came back.",
+        "model.changed": "Another bundle decides from now on: promoted or rolled back.",
+        "monitor.alarm": "What is watched crossed a rule: drift, scores, actions, calibration or finds.",
     }
 )
 """Every kind of event and what it says."""

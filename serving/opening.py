@@ -20,18 +20,19 @@ def open_engine(settings: Settings) -> Engine:
     StoreError
         When the store cannot be opened.
     """
-    predictor = load_predictor(settings)
     if not settings.store:
-        return Engine(predictor)
+        return Engine(load_predictor(settings))
     # What scores without a store needs neither the database nor the matcher.
     from serving.ban_office import load_reader, office_of, photo_folder
     from serving.in_force import note_loaded
     from serving.photos import open_eyes
     from serving.store import Store, StoreSink
+    from serving.swap import predictor_in_force
 
     store = Store(settings.store).open()
     try:
-        note_loaded(store, predictor, settings)
+        predictor, used = predictor_in_force(settings, store)
+        note_loaded(store, predictor, used)
         eyes = open_eyes(settings.image_hosts, settings.image_folder)
         folder = photo_folder(settings.store, os.environ)
         office = office_of(store, predictor, load_reader(settings.matcher), eyes, folder)

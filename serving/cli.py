@@ -13,6 +13,7 @@ import click
 
 from serving.cli_audit import audit, retention
 from serving.cli_bans import bans, catalogue
+from serving.cli_labs import GROUPS as LABORATORY
 from serving.cli_options import STORE_VARIABLE, clear_errors, default_store
 from serving.cli_science import COMMANDS as SCIENCE
 
@@ -477,7 +478,7 @@ def _fetch_photos(source: str, output: Path, hosts: tuple[str, ...]) -> None:
     )
 
 
-for group in (bans, catalogue, audit, retention, *SCIENCE):
+for group in (bans, catalogue, audit, retention, *SCIENCE, *LABORATORY):
     main.add_command(group)
 
 

@@ -19,7 +19,9 @@ from serving.labs_intake import Intake, check_file
 from serving.labs_orders import summarise_orders
 from serving.labs_results import read_results
 from serving.plan_candidates import PastTests, ScoredCatalogue
+from serving.plan_changes import changes
 from serving.plan_file import FRAME, LISTINGS, frame_bytes, listings_bytes, plan_body, read_listings_bytes
+from serving.plan_making import Made, harm_of_frame, harm_of_plan
 from serving.plan_types import Plan
 from serving.retroaction import BanOffice
 from serving.store import LabelRecord, QueueFilter, Store
@@ -170,7 +172,26 @@ class LabOffice:
             read_listings_bytes(read_file(self.store, head.seq, LISTINGS))[sample.listing_id]
         )
 
+    def changes(self, plan_id: str, made: Made) -> list[dict[str, Any]]:
+        """Say how a plan just made differs from a recorded one, and why."""
+        book = self.book
+        old = book.plan(plan_id)
+        tested = {book.samples[s].listing_id for s in book.by_sample() if book.samples[s].plan_id == plan_id}
+        banned = {key[1] for case in book.cases.values() for key in view_of(case, book).listings}
+        found = changes(
+            old.body, made.body,
+            old_harm=harm_of_frame(self.frame(plan_id)), new_harm=harm_of_plan(made),
+            tested=tested, banned=banned, on_sale=made.listings.keys() | set(made.scored.left_out),
+        )  # fmt: skip
+        return [change.to_json() for change in found]
+
     # --- results -------------------------------------------------------------------------------------------------
+
+    def check(self, name: str, content: bytes, laboratory: str, *, today: date | None = None) -> Intake:
+        """Say whether a file would be taken; parameters and errors as `take`."""
+        results, problems = read_results(name, content, laboratory, self.maps)
+        day = today or self.clock().date()
+        return check_file(name, content, laboratory, results, problems, self.book, self.taxonomy, day)
 
     def take(
         self,
@@ -202,9 +223,7 @@ class LabOffice:
         """
         with self._lock:
             book = self.book
-            results, problems = read_results(name, content, laboratory, self.maps)
-            day = today or self.clock().date()
-            intake = check_file(name, content, laboratory, results, problems, book, self.taxonomy, day)
+            intake = self.check(name, content, laboratory, today=today)
             record = lab_record(RESULTS, intake.file_id, actor, intake.body(), {"original": content})
             self.store.together([record, *self._labels(intake, book, actor)], _TIMEOUT)
             outcomes = {

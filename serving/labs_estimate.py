@@ -163,7 +163,7 @@ def _estimate_json(estimate: Estimate) -> dict[str, Any]:
         "failed": estimate.failed,
         "certain": estimate.certain,
         "population": round(estimate.population, 3),
-        "conservative": estimate.conservative,
+        "conservative": bool(estimate.conservative),
     }
 
 

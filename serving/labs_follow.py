@@ -14,12 +14,13 @@ from serving.events import decision_events, event
 from serving.labs_book import CASE, STEP, LabBook, Sample
 from serving.labs_cases import case_body, failing, reason_of, view_of
 from serving.retroaction import BanOffice
+from serving.sellers_desk import SellerDesk
 from serving.store import Store
 from serving.store.decided import decision_record
 from serving.store.laboratory import lab_record
-from serving.store.notice_records import StrikeRecord
 
 LABORATORY_BANK = "laboratory"
+STRIKE = "laboratory_fail"
 _TIMEOUT = 60.0
 _MACHINE = frozenset({"banned", "relistings", "blocked"})
 
@@ -138,7 +139,7 @@ class Consequences:
             self._block(case_id, sample, listing, actor)
             blocked.append(sample.key)
         if "strike" not in case.done and sample.seller_id:
-            self._strike(case_id, sample, actor)
+            self._strike(case_id, actor)
 
     def _ban(
         self, case_id: str, listing: Listing, body: Mapping[str, Any], actor: str
@@ -189,14 +190,12 @@ class Consequences:
             note = {"decision_id": standing.id, "action": standing.action, "state": standing.state}
         self._step(case_id, "blocked", actor, note)
 
-    def _strike(self, case_id: str, sample: Sample, actor: str) -> None:
-        strike = StrikeRecord(
-            f"strike-{case_id}", 0, "given", sample.marketplace, sample.seller_id, sample.listing_id,
-            self.book.cases[case_id].done["blocked"][2]["decision_id"], actor,
-            {"reason": "laboratory_fail", "case_id": case_id},
-        )  # fmt: skip
-        step = lab_record(STEP, case_id, actor, {"step": "strike", "note": {"strike_id": strike.strike_id}})
-        self.store.together([strike, step], _TIMEOUT)
+    def _strike(self, case_id: str, actor: str) -> None:
+        """Give the seller a strike by the rules of the house; none where one still stands for this listing."""
+        decision = self.store.decision(self.book.cases[case_id].done["blocked"][2]["decision_id"])
+        strike = SellerDesk(self.store).give(decision, actor, STRIKE)
+        note = {"strike_id": strike.strike_id, "points": strike.points} if strike else {"standing": True}
+        self._step(case_id, "strike", actor, note)
 
     def _step(self, case_id: str, step: str, actor: str, note: Mapping[str, Any]) -> None:
         self.store.change(lab_record(STEP, case_id, actor, {"step": step, "note": dict(note)}), _TIMEOUT)
@@ -213,7 +212,7 @@ class Consequences:
             if not len(office.desk.bank):
                 break
             listing = self.loop.listing_of(sample)
-            for match in check(listing):
+            for match in check(listing).matches:
                 if match.kind == "near":
                     office.desk.overturn(match.ban_id, listing, actor)
                     cleared.append(sample.listing_id)

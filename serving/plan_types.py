@@ -145,7 +145,7 @@ class Plan:
         Listings outside the frame with the reason; the estimates say nothing of them. Other offers of a chosen
         cluster's goods are not listed: they are covered by it.
     objective, bound, gap
-        Value of the certainty set, what no choice could exceed, and the relative difference.
+        Value of ordered and certain items, what no choice could exceed, and the relative difference.
     shortfalls
         Quotas that could not be met, with the missing items.
     unplaced

@@ -72,11 +72,16 @@ def plan(
     items = _items(candidates, units, options, (first, second), drawn, config, taxonomy, period, seed)
     placed = set(first.items.tolist()) | set(chosen_units.tolist())
     unplaced = tuple(candidates.ids[units[u]] for u in np.flatnonzero(ordered) if int(u) not in placed)
+    # Ordered items are given; the gap is that of the whole plan.
+    given = float(value[first.items, first.options].sum())
+    whole_gap = (
+        max(second.bound - second.value, 0.0) / max(given + second.bound, 1e-12) if second.gap else 0.0
+    )
     return Plan(
         period, today, seed, config, taxonomy.codes, items,
         _frame(candidates, units, options, chosen_units, chosen_options, drawn),
         (*outside, *unfit),
-        second.value, second.bound, second.gap, second.shortfalls, unplaced,
+        given + second.value, given + second.bound, whole_gap, second.shortfalls, unplaced,
         time.monotonic() - started,
     )  # fmt: skip
 

@@ -194,7 +194,7 @@ class AccessDoor:
         self._keys.clear()
         self._note(f"key:{key_id}", by, {"what": "key revoked"})
 
-    def keys(self) -> tuple[ApiKey, ...]:
+    def api_keys(self) -> tuple[ApiKey, ...]:
         """Every key, the newest first."""
         with reading(self.store.engine) as connection:
             return accounts.read_keys(connection)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from serving.cli_access import access
 from serving.cli_audit import audit, retention
 from serving.cli_bans import bans, catalogue
 from serving.cli_labs import GROUPS as LABORATORY
 from serving.cli_options import STORE_VARIABLE, clear_errors, default_store
+from serving.cli_policy import policy
 from serving.cli_science import COMMANDS as SCIENCE
 
 if TYPE_CHECKING:
@@ -478,7 +480,7 @@ def _fetch_photos(source: str, output: Path, hosts: tuple[str, ...]) -> None:
     )
 
 
-for group in (bans, catalogue, audit, retention, *SCIENCE, *LABORATORY):
+for group in (bans, catalogue, audit, retention, access, policy, *SCIENCE, *LABORATORY):
     main.add_command(group)
 
 

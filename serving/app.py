@@ -30,6 +30,7 @@ from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.openapi import openapi_document
 from serving.opening import open_engine
+from serving.policy_follow import follow_policies
 from serving.predictor import Predictor
 from serving.problems import NOT_READY, ProblemError
 from serving.score_api import ScoreApi
@@ -48,6 +49,7 @@ ROOMS: tuple[MakeRoom, ...] = (ScoreApi, DecisionsApi, BansApi, Console)
 """What answers; each adds its routes here, and nowhere else."""
 WORKS: tuple[Work, ...] = (
     follow_bans,
+    follow_policies,
     sign_checkpoints,
     erase_in_time,
     follow_champion,

@@ -26,12 +26,15 @@ def open_engine(settings: Settings) -> Engine:
     from serving.ban_office import load_reader, office_of, photo_folder
     from serving.in_force import note_loaded
     from serving.photos import open_eyes
+    from serving.policy_follow import take_promoted
     from serving.store import Store, StoreSink
     from serving.swap import predictor_in_force
 
     store = Store(settings.store).open()
     try:
         predictor, used = predictor_in_force(settings, store)
+        if settings.policy is None:
+            take_promoted(store, predictor)
         note_loaded(store, predictor, used)
         eyes = open_eyes(settings.image_hosts, settings.image_folder)
         folder = photo_folder(settings.store, os.environ)

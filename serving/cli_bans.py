@@ -81,7 +81,7 @@ def add(
     \b
     Examples:
       listing-risk bans add item.json --reason "lead 310 mg/kg" --notice number=2026-114
-    """  # noqa: D301  (click reads the backspace itself)
+    """
     from serving.bans import request_of
 
     request = request_of(
@@ -162,6 +162,31 @@ def bank(bank: str, enable_ratio: float, store: str, actor: str | None) -> None:
     click.echo(f"{bank}: {enable_ratio:g}")
 
 
+@bans.command("demo")
+@click.option("--picture", type=click.Path(path_type=Path), help="Only draw the two photos side by side.")
+@_model
+@_clear
+def demo(picture: Path | None, **model: Path | None) -> None:
+    """Ban an item of the sample, upload an edited copy of it, and see it blocked; leaves nothing behind.
+
+    \b
+    Examples:
+      listing-risk bans demo
+      listing-risk bans demo --picture docs/figures/relisting.png
+    """
+    import tempfile
+
+    from rich.console import Console
+
+    from serving.relisting_demo import draw_both, play, tell
+
+    if picture is not None:
+        draw_both(picture)
+        return
+    with tempfile.TemporaryDirectory() as folder, _office(f"{folder}/store.db", **model) as office:
+        tell(play(office), Console())
+
+
 @bans.command("train-matcher")
 @click.option(
     "--data",
@@ -179,7 +204,7 @@ def matcher_train(data: Path, output: Path, allowed_only: bool) -> None:
     \b
     Examples:
       listing-risk bans train-matcher --data ./past --output matcher.safetensors
-    """  # noqa: D301
+    """
     from training.matcher_train import train_matcher
 
     matcher = train_matcher(
@@ -210,7 +235,7 @@ def catalogue_add(
     Examples:
       listing-risk catalogue add live.jsonl.gz
       listing-risk catalogue add coupang.csv --columns coupang_kr --marketplace coupang
-    """  # noqa: D301
+    """
     from rich.console import Console
     from rich.progress import Progress
 

@@ -35,11 +35,13 @@ def note_loaded(store: Store, predictor: Predictor, settings: Settings) -> None:
     """
     bundle, policy = settings.bundle or STARTER, settings.policy or DEFAULT_POLICY
     if _last(store, "models") != predictor.model_version:
-        body = {"path": str(bundle.resolve())}
-        store.change(ModelRecord(predictor.model_version, LOADED, "system", body), timeout_s=30)
+        path = {"path": str(bundle.resolve())}
+        store.change(ModelRecord(predictor.model_version, LOADED, "system", path), timeout_s=30)
     if _last(store, "policies") != predictor.policy.version:
-        body = {"text": policy.read_text("utf-8")}
-        store.change(PolicyRecord(predictor.policy.version, LOADED, "system", body), timeout_s=30)
+        # The text of one that was promoted stands in the store already.
+        from_file = load_policy(policy).version == predictor.policy.version
+        text = {"text": policy.read_text("utf-8")} if from_file else {}
+        store.change(PolicyRecord(predictor.policy.version, LOADED, "system", text), timeout_s=30)
 
 
 def _last(store: Store, kind: Kind) -> str:

@@ -223,15 +223,11 @@ def _best_map(
     ratio = bank.scale[right] / query.scale[left]
     turn = bank.angle[right] - query.angle[left]
     proposals = _similarities(a, b, ratio, turn)
-    moved = np.einsum("pij,nj->pni", proposals[:, :, :2], a) + proposals[:, None, :, 2]
+    moved = a @ proposals[:, :, :2].transpose(0, 2, 1) + proposals[:, None, :, 2]
     close = ((moved - b) ** 2).sum(2) < _ROUGH**2
     close &= np.abs(np.log(ratio)[:, None] - np.log(ratio)[None]) < 0.7
-    best: tuple[np.ndarray | None, np.ndarray] = (None, np.zeros(0, np.int64))
-    for proposal in np.argsort(-close.sum(1), kind="stable")[:_PROPOSALS]:
-        found = _refine(a, b, np.flatnonzero(close[proposal]))
-        if found is not None and len(found[1]) > len(best[1]):
-            best = found
-    return best
+    first = np.argsort(-close.sum(1), kind="stable")[:_PROPOSALS]
+    return _refine(a, b, close[first])
 
 
 def _similarities(a: np.ndarray, b: np.ndarray, ratio: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -244,41 +240,51 @@ def _similarities(a: np.ndarray, b: np.ndarray, ratio: np.ndarray, turn: np.ndar
     return maps
 
 
-def _refine(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Fit an affine map to the inliers and gather anew, three times, ever closer."""
+def _refine(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Fit an affine map to the inliers of each proposal, shape (p, n), and gather anew, three times, ever closer.
+
+    All proposals at once: each is a handful of small sums, and calling for each would cost more than the sums do.
+    """
     ones = np.column_stack([a, np.ones(len(a), np.float32)])
-    matrix = None
+    ridge = np.diag([1.0, 1.0, 1e-3]) * 2e3
+    matrix = np.zeros((len(inside), 2, 3))
+    enough = np.ones(len(inside), bool)
     for reach in (_ROUGH * 0.75, _FINE * 1.3, _FINE):
-        if len(inside) < 4:
-            return None
-        x = ones[inside]
-        ridge = np.diag([1.0, 1.0, 1e-3])
-        about = _similar(
-            a[inside], b[inside]
-        )  # the ridge draws toward a similarity, so few points cannot shear
-        residual = b[inside] - x @ about.T
-        matrix = about + np.linalg.solve(x.T @ x + ridge * 2e3, x.T @ residual).T
-        inside = np.flatnonzero(((ones @ matrix.T - b) ** 2).sum(1) < reach**2)
-    if matrix is None or len(inside) < 4:
-        return None
-    stretch = np.linalg.svd(matrix[:, :2], compute_uv=False)
-    if (
-        stretch[0] > 1.8 * stretch[1]
-        or not stretch[1] > 0.08
-        or stretch[0] > 12
-        or np.linalg.det(matrix[:, :2]) < 0
-    ):
-        return None
-    return matrix, inside
+        enough &= inside.sum(1) >= 4
+        if not enough.any():
+            return None, np.zeros(0, np.int64)
+        share = inside.astype(np.float32)
+        about = _similar(a, b, share)  # the ridge draws toward a similarity, so few points cannot shear
+        residual = (b - ones @ about.transpose(0, 2, 1)) * share[:, :, None]
+        square = (share[:, None] * ones.T) @ ones
+        matrix = about + np.linalg.solve(square + ridge, ones.T @ residual).transpose(0, 2, 1)
+        inside = ((ones @ matrix.transpose(0, 2, 1) - b) ** 2).sum(2) < reach**2
+    counts = inside.sum(1) * (enough & _plausible(matrix[:, :, :2]))
+    best = int(counts.argmax())
+    if counts[best] < 4:
+        return None, np.zeros(0, np.int64)
+    return matrix[best], np.flatnonzero(inside[best])
 
 
-def _similar(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Least-squares similarity (Umeyama, 1991, without reflection), shape (2, 3)."""
-    ca, cb = a.mean(0), b.mean(0)
-    za, zb = (a - ca) @ np.array([1, 1j]), (b - cb) @ np.array([1, 1j])
-    factor = (zb * za.conj()).sum() / max(float((np.abs(za) ** 2).sum()), 1e-6)
-    turn = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-    return np.column_stack([turn, cb - turn @ ca])
+def _plausible(linear: np.ndarray) -> np.ndarray:
+    """Whether maps of shape (p, 2, 2) are ones that a photo goes through: little shear, no mirroring."""
+    stretch = np.linalg.svd(linear, compute_uv=False)
+    kept = (stretch[:, 0] <= 1.8 * stretch[:, 1]) & (stretch[:, 1] > 0.08) & (stretch[:, 0] <= 12)
+    return kept & (np.linalg.det(linear) >= 0)
+
+
+def _similar(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Least-squares similarities (Umeyama, 1991, without reflection) under weights (p, n); shape (p, 2, 3)."""
+    total = np.maximum(share.sum(1, keepdims=True), 1.0)
+    ca, cb = (share @ a) / total, (share @ b) / total
+    za, zb = (a - ca[:, None]) @ np.array([1, 1j]), (b - cb[:, None]) @ np.array([1, 1j])
+    size = (share * np.abs(za) ** 2).sum(1)
+    factor = (share * zb * za.conj()).sum(1) / np.maximum(size, 1e-6)
+    maps = np.empty((len(share), 2, 3))
+    maps[:, 0, 0] = maps[:, 1, 1] = factor.real
+    maps[:, 0, 1], maps[:, 1, 0] = -factor.imag, factor.imag
+    maps[:, :, 2] = cb - np.einsum("pij,pj->pi", maps[:, :, :2], ca)
+    return maps
 
 
 def _spread(table: np.ndarray, size: tuple[int, int], kept: int) -> np.ndarray:

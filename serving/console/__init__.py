@@ -10,14 +10,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access_gate import Refuse
+from serving.console.banned import BansRoom
 from serving.console.bulk import BulkRoom
 from serving.console.decided import DecidedRoom
 from serving.console.item import ItemRoom
+from serving.console.laboratory import LaboratoryRoom
 from serving.console.overview import OverviewRoom
 from serving.console.page import PageRoom, Pages, Place
+from serving.console.people import PeopleRoom
+from serving.console.policies import PolicyRoom
 from serving.console.quality import QualityRoom
 from serving.console.queue import QueueRoom
 from serving.console.second import SecondRoom
+from serving.console.sellers import SellersRoom
 from serving.console.sign_in import SignIn
 from serving.problems import ProblemError
 
@@ -29,8 +34,13 @@ PLACES: tuple[Place, ...] = (
     Place("/console/queue", "nav.queue", "queue.read"),
     Place("/console/second", "nav.second", "queue.read"),
     Place("/console/bulk", "nav.bulk", "queue.read"),
+    Place("/console/sellers", "nav.sellers", "sellers.read"),
+    Place("/console/bans", "nav.bans", "bans.read"),
     Place("/console/decisions", "nav.decisions", "decisions.read"),
+    Place("/console/policy", "nav.policy", "policy.read", "rules"),
+    Place("/console/laboratory", "nav.laboratory", "laboratory.read"),
     Place("/console/quality", "nav.quality", "quality.read", "rules"),
+    Place("/console/people", "nav.people", "access.manage", "rules"),
 )
 """The navigation, in order; a room adds its entry here."""
 
@@ -41,8 +51,13 @@ ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (
     ItemRoom,
     SecondRoom,
     BulkRoom,
+    SellersRoom,
+    BansRoom,
     DecidedRoom,
+    PolicyRoom,
     QualityRoom,
+    PeopleRoom,
+    LaboratoryRoom,
 )
 """What makes the pages; a room adds itself here."""
 

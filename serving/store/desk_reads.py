@@ -283,20 +283,44 @@ def listings_of_seller(connection: Connection, seller_id: str, size: int = 200) 
     )
 
 
-def sellers_with_most(connection: Connection, size: int = 100) -> tuple[tuple[str, int, int, float], ...]:
-    """Read sellers by what waits of theirs: id, waiting, off sale, expected harm of what waits."""
+def sellers_with_most(
+    connection: Connection, size: int = 100
+) -> tuple[tuple[str, str, int, int, float], ...]:
+    """Read sellers by what waits of theirs: marketplace, id, waiting, off sale, expected harm of what waits."""
     q = schema.listings
     waits = sa.case((q.c.open_action.is_not(None), 1), else_=0)
     gone = sa.case((q.c.state == "off_sale", 1), else_=0)
     harm = sa.case((q.c.open_action.is_not(None), q.c.expected_harm), else_=0.0)
     rows = connection.execute(
-        sa.select(q.c.seller_id, sa.func.sum(waits), sa.func.sum(gone), sa.func.sum(harm).label("harm"))
+        sa.select(
+            q.c.marketplace,
+            q.c.seller_id,
+            sa.func.sum(waits),
+            sa.func.sum(gone),
+            sa.func.sum(harm).label("harm"),
+        )
         .where(q.c.seller_id != "", sa.or_(q.c.open_action.is_not(None), q.c.state == "off_sale"))
-        .group_by(q.c.seller_id)
+        .group_by(q.c.marketplace, q.c.seller_id)
         .order_by(sa.desc("harm"))
         .limit(size)
     )
-    return tuple((row[0], int(row[1]), int(row[2]), float(row[3])) for row in rows)
+    return tuple((row[0], row[1], int(row[2]), int(row[3]), float(row[4])) for row in rows)
+
+
+def matched(
+    connection: Connection, size: int = 100, within: int = 20_000
+) -> tuple[tuple[DecisionLine, Mapping[str, Any]], ...]:
+    """Read the system's decisions that rest on a ban, with the likeliest match; among the last ``within`` records."""
+    d = schema.decisions
+    newest = connection.execute(sa.select(sa.func.max(d.c.seq))).scalar() or 0
+    rows = connection.execute(
+        _lines()
+        .where(d.c.seq > newest - within, d.c.actor == "system", d.c.rules.like("%banned-item%"))
+        .order_by(d.c.seq.desc())
+        .limit(size)
+    ).mappings()
+    found = ((_line(row), orjson.loads(row["body"]).get("matches") or ()) for row in rows)
+    return tuple((line, max(matches, key=lambda m: m["p"])) for line, matches in found if matches)
 
 
 def labels_of(connection: Connection, marketplace: str, listing_id: str) -> tuple[LabelLine, ...]:

@@ -16,7 +16,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from features.taxonomy import Taxonomy
 from training.bundle import Bundle
 from training.config import Config
+from training.conformal import let_through, share_let_through
 from training.dataset import load_dataset
+from training.label_noise import audit_labels
 from training.labels import LabelMatrix
 from training.metrics import (
     BUDGETS,
@@ -34,6 +36,8 @@ from training.reading import item_as_listing
 from training.scores import Scores
 
 FEWEST = 5
+# Shares of failing goods that may be let through, for which thresholds are given.
+LET_THROUGH = (0.05, 0.10, 0.20)
 METRICS = {
     "average_precision": average_precision,
     "roc_auc": roc_auc,
@@ -115,6 +119,22 @@ def _figures(y: np.ndarray, p: np.ndarray, rng: np.random.Generator) -> dict[str
     return figures | {"budgets": budgets}
 
 
+def _bounds(y: np.ndarray, p: np.ndarray) -> list[dict[str, Any]]:
+    """Return, for each level, below which probability goods may pass, on how many failing goods, and what it clears."""
+    found = []
+    for level in LET_THROUGH:
+        bound = let_through(p[y > 0], level)
+        found.append(
+            {
+                "level": level,
+                "threshold": round(bound.threshold, 6) if bound.possible else None,
+                "failing": bound.failing,
+                "cleared": round(share_let_through(p, bound), 4) if bound.possible else None,
+            }
+        )
+    return found
+
+
 def _by_hazard(part: Measured, taxonomy: Taxonomy, rng: np.random.Generator) -> dict[str, Any]:
     figures = {}
     for k, code in enumerate(taxonomy.codes):
@@ -122,6 +142,8 @@ def _by_hazard(part: Measured, taxonomy: Taxonomy, rng: np.random.Generator) -> 
         y, p = part.labels.value[rows, k], part.score[rows, k]
         if y.sum() >= FEWEST and not np.isnan(p).any():
             figures[code] = _figures(y, p, rng)
+            if part.name == "laboratory":
+                figures[code]["let_through"] = _bounds(y, p)
     return figures
 
 
@@ -236,6 +258,10 @@ def evaluate_bundle(
             "hazards": _by_hazard(part, bundle.taxonomy, rng),
             "slices": _slices(part, columns, rng),
             "reliability": _reliability(part, bundle.taxonomy),
+            "label_noise": {
+                noise.source: noise.as_dict()
+                for noise in audit_labels(part.labels, part.score, bundle.taxonomy.codes)
+            },
         }
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, ensure_ascii=False, indent=1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from rich.console import Console
 
 _BLUE, _GREY, _RED = "#1f5f99", "#9aa5b1", "#b3352c"
@@ -57,6 +58,28 @@ def _reliability(axis: Axes, part: Mapping[str, Any]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
+def draw_held_out(metrics: Mapping[str, Any]) -> Figure:
+    """Draw a manifest's held-out average precision by hazard, of recalls and of laboratory results."""
+    from matplotlib.figure import Figure
+
+    rows = [
+        (f"{code} ({name})", figures["average_precision"], figures["positives"] / max(figures["n"], 1))
+        for name, key in (("recalls", "hazard_type_held_out"), ("laboratory", "lab_held_out"))
+        for code, figures in metrics.get(key, {}).items()
+        if "average_precision" in figures
+    ]
+    rows.sort(key=lambda row: row[1])
+    figure = Figure(figsize=(7, 1.2 + 0.28 * max(len(rows), 1)), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(range(len(rows)), [value for _, value, _ in rows], color=_BLUE, alpha=0.7)
+    axis.plot([base for _, _, base in rows], range(len(rows)), "|", color=_RED, ms=10, mew=2)
+    axis.set_yticks(range(len(rows)), [label for label, _, _ in rows], fontsize=8)
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("average precision on held-out folds of the training data; red: share of positives")
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def print_report(report: Mapping[str, Any], console: Console) -> None:
     """Print one table a part."""
     from rich.table import Table
@@ -97,11 +120,33 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
                 _number(budget["recall"]),
             )
         console.print(table)
+        _print_bounds(part, console)
+        _print_noise(part, console)
     probe = report["style_probe"]
     if probe["auc"] is not None:
         console.print(
             f"style probe: sources {', '.join(probe['sources'])} told apart with AUC {probe['auc']:.3f}"
         )
+
+
+def _print_bounds(part: Mapping[str, Any], console: Console) -> None:
+    for code, figures in part["hazards"].items():
+        for bound in figures.get("let_through", ()):
+            if bound["threshold"] is not None:
+                console.print(
+                    f"{code}: below {bound['threshold']:.4f} at most {bound['level']:.0%} of failing goods are "
+                    f"expected to pass (from {bound['failing']} of them; clears {bound['cleared']:.0%}), while nothing shifts"
+                )
+
+
+def _print_noise(part: Mapping[str, Any], console: Console) -> None:
+    for source, noise in part["label_noise"].items():
+        denied = noise["denied_positives"] + noise["denied_negatives"]
+        if denied:
+            console.print(
+                f"labels of {source}: {denied} of {noise['cells']} are denied by a model that did not see them "
+                f"({noise['denied_positives']} named, {noise['denied_negatives']} not named); see report.json"
+            )
 
 
 def _number(value: float | None) -> str:

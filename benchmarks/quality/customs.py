@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.quality.baselines import boosted, logistic, tfidf
+from benchmarks.quality.baselines import boosted, logistic, shared_categories, tfidf
 from benchmarks.quality.resample import at_budget_draws, draw_counts, interval
 from benchmarks.quality.task import Labels, Task, existing, figure
 from benchmarks.results_file import LABELS, OURS, Row
@@ -19,12 +19,14 @@ from training.histories import Histories, crosses, pairs
 from training.metrics import at_budget
 
 TRAIN, TEST = "kcs-customs/df_syn_train_eng.csv.gz", "kcs-customs/df_syn_valid_eng.csv.gz"
+# Most values of a column that the library takes as categories.
+CATEGORIES = 254
 BUDGETS = (0.01, 0.02, 0.05, 0.10)
 NUMBERS = ("Tax Rate", "Net Mass", "Item Price")
 DROPPED = ("Declaration ID", "Date", "Fraud", "Critical Fraud")
 # Weight of the critical model in our one ranking, chosen on the last quarter of the training year:
 # benchmarks/results/tuning_customs.json.
-CRITICAL_WEIGHT = 4.0
+CRITICAL_WEIGHT = 7.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,16 +85,35 @@ def labels(data: Path) -> Labels:
     return Labels(items, ("",), test.fraud[:, None], {"critical": test.critical > 0})
 
 
-def _published(part: Declarations) -> pd.DataFrame:
+def published(part: Declarations) -> pd.DataFrame:
     """The columns of the published bar: as they stand in the file."""
     return part.table.drop(columns=["Chapter", "Heading", "Unit Price"])
+
+
+def native_boosted(train: pd.DataFrame, y: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Return probabilities of the published kind of bar: trees that split on categories as they are.
+
+    Columns with more values than the library takes as categories are identifiers of firms, which are left out (better
+    so on the last quarter of the training year), and the tariff code, which is read as a number.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    left, right = shared_categories(train, test)
+    for name in list(left.columns):
+        if isinstance(left[name].dtype, pd.CategoricalDtype) and len(left[name].cat.categories) > CATEGORIES:
+            if name == "HS6 Code":
+                left[name], right[name] = (pd.to_numeric(part[name]) for part in (train, test))
+            else:
+                left, right = left.drop(columns=name), right.drop(columns=name)
+    model = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=200, random_state=0)
+    return np.asarray(model.fit(left, y).predict_proba(right))[:, 1]
 
 
 @cache
 def _boosted(data: Path, outcome: str) -> np.ndarray:
     train, test = read_part(data, TRAIN), read_part(data, TEST)
     y = train.fraud if outcome == "fraud" else train.critical
-    return boosted(_published(train), y, _published(test))
+    return native_boosted(published(train), y, published(test))
 
 
 def _random(data: Path) -> np.ndarray:

@@ -44,6 +44,10 @@ ROOM = (
 )  # fmt: skip
 TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in ROOM}
 QUICK_STEP = 8
+SHOWN = (
+    "macro_", "ap_all", "ap_unseen", "brier", "ece", "p_at_", "critical_recall", "st1", "st2", "log_score", "coverage",
+    "let_through",
+)  # fmt: skip
 
 
 def subsample(task: Task, data: Path, folder: Path, step: int = QUICK_STEP) -> Path:
@@ -84,13 +88,13 @@ def measure_task(task: Task, data: Path) -> tuple[Results, dict[str, np.ndarray]
 def show(results: Results) -> None:
     """Print the figures of all systems but single classes and types."""
     for row in results.rows:
-        if row.metric.startswith(("macro_", "ap_all", "ap_unseen", "brier", "ece")):
+        if row.metric.startswith(SHOWN):
             spread = "" if row.low is None else f"  [{row.low:.3f}, {row.high:.3f}]"
             click.echo(f"{results.task}  {row.system:22} {row.metric:38} {row.value:.3f}{spread}  n={row.n}")
 
 
 @click.command()
-@click.argument("tasks", nargs=-1, type=click.Choice(sorted(TASKS)), required=True)
+@click.argument("tasks", nargs=-1, type=click.Choice(sorted(TASKS)))
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -102,8 +106,8 @@ def show(results: Results) -> None:
 @click.option("--note", default="", help="Why the test part is looked at, for the log.")
 @click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False), default=RESULTS)
 def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, folder: Path) -> None:
-    """Measure quality tasks with all their systems."""
-    for name in tasks:
+    """Measure quality tasks with all their systems; all tasks where none is named."""
+    for name in tasks or TASKS:
         task = TASKS[name]
         if quick:
             with tempfile.TemporaryDirectory() as part:

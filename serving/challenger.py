@@ -74,13 +74,20 @@ class ShadowWork:
                 self._refused = shadow.seq
                 log.error("shadow %s refused: %s", shadow.version, str(error)[:300])
                 return 0
-            engine = self.doors.engine()
-            if engine.bans is not None:
-                from dataclasses import replace
-
-                made = self._loaded.predictor
-                made.checks = replace(made.checks, matches=engine.bans.check())
+            self._join(self._loaded.predictor)
         return score_shadow(store, self._loaded.predictor, shadow.seq, most=10 * BLOCK)
+
+    def _join(self, predictor: Predictor) -> None:
+        """Give the challenger the bans and the policy of the champion, so that only the bundle differs."""
+        from dataclasses import replace
+
+        from serving.policy_follow import take_promoted
+
+        engine = self.doors.engine()
+        if engine.bans is not None:
+            predictor.checks = replace(predictor.checks, matches=engine.bans.check())
+        if self.doors.settings.policy is None:
+            take_promoted(self.doors.store(), predictor)
 
 
 def score_shadow(store: Store, predictor: Predictor, after: int, *, most: int | None = None) -> int:

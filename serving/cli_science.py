@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from serving.cli_models import COMMANDS as MODELS
 from serving.cli_options import FILE, clear, show
 
 if TYPE_CHECKING:
@@ -195,5 +196,5 @@ def suggested_cut(report: CheckReport) -> str:
     return (report.first + 0.8 * (report.last - report.first)).isoformat()
 
 
-COMMANDS: tuple[click.Command, ...] = (init, check)
+COMMANDS: tuple[click.Command, ...] = (init, check, *MODELS)
 """What `serving.cli` adds."""

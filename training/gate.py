@@ -60,10 +60,11 @@ class CalibrationRule(_Rule):
 
 
 class SpeedRule(_Rule):
-    """Median time of a listing against the champion's."""
+    """Median time of a listing against the champion's; up to ``free`` milliseconds are never too slow."""
 
     kind: Literal["speed"]
     ratio: float = Field(gt=0)
+    free: float = Field(default=5.0, ge=0)
 
 
 class SizeRule(_Rule):
@@ -305,9 +306,8 @@ def _judge_calibration(rule: Any, evidence: GateEvidence) -> Outcome:
 def _judge_speed(rule: Any, evidence: GateEvidence) -> Outcome:
     before, now = evidence.milliseconds
     text = f"{now:.2f} ms a listing, the champion {before:.2f} ms"
-    return _outcome(
-        rule, [f"{text}; at most {rule.ratio} times"] if now > rule.ratio * before else [], [text]
-    )
+    slow = now > rule.ratio * before and now > rule.free
+    return _outcome(rule, [f"{text}; at most {rule.ratio} times"] if slow else [], [text])
 
 
 def _judge_size(rule: Any, evidence: GateEvidence) -> Outcome:

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from features.errors import UserError
 from training.manifest import Manifest, read_manifest
+from training.report import draw_held_out
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-_ARTIFACT = "bundle"
+_ARTIFACT = "model"
+_BUNDLE = "bundle"
 _ADDRESS = re.compile(r"^models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))$")
 
 
@@ -105,13 +110,41 @@ def register(folder: Path, manifest: Manifest | None = None, *, tracking_uri: st
                 client.log_metric(run_id, re.sub(r"[^A-Za-z0-9_./ -]", "_", name), float(value))
         for key, value in (("code_commit", manifest.code_commit), ("bundle_sha256", manifest.digest)):
             client.set_tag(run_id, key, value)
-        client.log_artifacts(run_id, str(folder), _ARTIFACT)
+        client.log_figure(run_id, draw_held_out(manifest.metrics), "figures/held_out.png")
+        client.log_artifact(run_id, str(folder / "card.md"))
+        _log_model(client, run_id, folder, manifest)
         version = _new_version(client, manifest, run_id)
     except Exception:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id)
     return version
+
+
+def _log_model(client: MlflowClient, run_id: str, folder: Path, manifest: Manifest) -> None:
+    """Send the bundle as a model that `mlflow.pyfunc` loads, with signature and input example."""
+    from training import pyfunc
+
+    with TemporaryDirectory() as place:
+        bundle, model = Path(place) / pyfunc.BUNDLE, Path(place) / "model"
+        shutil.copytree(folder, bundle)
+        mlflow.pyfunc.save_model(
+            model,
+            python_model=str(Path(pyfunc.__file__).with_name("pyfunc_code.py")),
+            artifacts={pyfunc.BUNDLE: str(bundle)},
+            signature=pyfunc.signature(manifest.hazards),
+            input_example=pyfunc.input_example(),
+            # Asking pip what is installed takes most of a minute; what a bundle needs is this package.
+            pip_requirements=[f"listing-risk[train]=={_package_version()}"],
+            metadata={"bundle": f"{manifest.name}+{manifest.digest[:8]}", "bundle_sha256": manifest.digest},
+        )
+        client.log_artifacts(run_id, str(model), _ARTIFACT)
+
+
+def _package_version() -> str:
+    from importlib.metadata import version
+
+    return version("listing-risk")
 
 
 def _new_version(client: MlflowClient, manifest: Manifest, run_id: str) -> Version:
@@ -135,6 +168,37 @@ def _has_alias(client: MlflowClient, name: str, alias: str) -> bool:
     return True
 
 
+def _found(client: MlflowClient, address: str) -> tuple[str, ModelVersion]:
+    match = _ADDRESS.match(address)
+    if match is None:
+        raise RegistryError(f"Got {address!r}; expected models:/name@alias or models:/name/version.")
+    name = match["name"]
+    try:
+        if match["alias"]:
+            return name, client.get_model_version_by_alias(name, match["alias"])
+        return name, client.get_model_version(name, match["version"])
+    except MlflowException as error:
+        raise RegistryError(f"The registry has no {address}: {error.message}") from None
+
+
+def set_alias(address: str, alias: str, *, tracking_uri: str | None = None) -> None:
+    """Let an alias name a registered version.
+
+    Parameters
+    ----------
+    address
+        ``models:/name@alias`` or ``models:/name/version``.
+
+    Raises
+    ------
+    RegistryError
+        When the address has another form or names nothing.
+    """
+    client = _client(tracking_uri)
+    name, version = _found(client, address)
+    client.set_registered_model_alias(name, alias, version.version)
+
+
 def download(address: str, cache: Path, *, tracking_uri: str | None = None) -> Path:
     """Return the folder of a registered bundle, fetched once per version.
 
@@ -150,24 +214,17 @@ def download(address: str, cache: Path, *, tracking_uri: str | None = None) -> P
     RegistryError
         When the address has another form or names nothing.
     """
-    match = _ADDRESS.match(address)
-    if match is None:
-        raise RegistryError(f"Got {address!r}; expected models:/name@alias or models:/name/version.")
-    client = _client(tracking_uri)
-    name = match["name"]
-    try:
-        if match["alias"]:
-            version = client.get_model_version_by_alias(name, match["alias"])
-        else:
-            version = client.get_model_version(name, match["version"])
-    except MlflowException as error:
-        raise RegistryError(f"The registry has no {address}: {error.message}") from None
+    name, version = _found(_client(tracking_uri), address)
     folder = cache / f"{name}-{version.version}-{(version.run_id or 'none')[:8]}"
     if not (folder / "manifest.json").is_file():
         partial = cache / f".{folder.name}.{os.getpid()}"
         partial.mkdir(parents=True, exist_ok=True)
-        fetched = download_artifacts(version.source, dst_path=str(partial))
-        Path(fetched).replace(folder)
+        fetched = Path(download_artifacts(version.source, dst_path=str(partial)))
+        inner = (
+            fetched / "artifacts" / _BUNDLE
+        )  # versions from before there was a model around the bundle have none
+        (inner if inner.is_dir() else fetched).replace(folder)
+        shutil.rmtree(partial, ignore_errors=True)
     read_manifest(folder)
     return folder
 

@@ -135,7 +135,8 @@ def _print_bounds(part: Mapping[str, Any], console: Console) -> None:
             if bound["threshold"] is not None:
                 console.print(
                     f"{code}: below {bound['threshold']:.4f} at most {bound['level']:.0%} of failing goods are "
-                    f"expected to pass (from {bound['failing']} of them; clears {bound['cleared']:.0%}), while nothing shifts"
+                    f"expected to pass (from {bound['failing']} of them; clears {bound['cleared']:.0%}), "
+                    "while nothing shifts"
                 )
 
 

@@ -9,7 +9,7 @@ PORT ?= 3000
 DATA ?= $(LISTING_RISK_DATA)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run stop test check starter benchmark sample docs clean
+.PHONY: help run stop test check starter benchmark benchmark-relisting sample docs clean
 
 help:
 	@echo "make run        install what serving needs and start the service with the sample catalogue (Ctrl-C ends it)"
@@ -17,6 +17,7 @@ help:
 	@echo "make check      ruff, pyright, import rules"
 	@echo "make starter    train the starter bundle      (needs LISTING_RISK_DATA)"
 	@echo "make benchmark  measure against baselines     (needs LISTING_RISK_DATA)"
+	@echo "make benchmark-relisting   banned goods that come back: photos, words, speed (needs LISTING_RISK_DATA)"
 	@echo "make stop       stop a service started with DETACH=1"
 
 $(BIN)/python:
@@ -25,7 +26,7 @@ $(BIN)/python:
 
 $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what serving needs (no torch) ..."
-	$(PIP) -e .
+	$(PIP) -e '.[images,matching]'
 	@touch $@
 
 $(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
@@ -56,6 +57,16 @@ starter: $(VENV)/.everything
 benchmark: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.run hazard_type lab_lead
+	$(BIN)/python -m benchmarks.document
+
+# An hour on two cores. The page of hits and misses shows third-party photos: it stays in .cache.
+benchmark-relisting: $(VENV)/.everything
+	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with the photos and offers"; exit 2; }
+	$(BIN)/python -m benchmarks.relisting.run --data "$(DATA)" --picture .cache/relisting/hits_and_misses.png
+	$(BIN)/python -m benchmarks.relisting.text --data "$(DATA)"
+	$(BIN)/python -m benchmarks.relisting.image_category --data "$(DATA)"
+	$(BIN)/python -m benchmarks.relisting.speed
+	$(BIN)/python -m benchmarks.relisting.example
 	$(BIN)/python -m benchmarks.document
 
 clean:

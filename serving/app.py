@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from serving import logs, pages
@@ -27,6 +27,7 @@ from serving.decisions_api import DecisionsApi
 from serving.doors import DecisionSink, Doors, Engine, MakeRoom, Work
 from serving.edge import Edge, json_response, on_http, on_problem
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
+from serving.labs_api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.openapi import openapi_document
 from serving.opening import open_engine
@@ -45,7 +46,7 @@ __all__ = ["DecisionSink", "Doors", "Engine", "create_app", "from_environment"]
 
 log = logging.getLogger("serving.app")
 
-ROOMS: tuple[MakeRoom, ...] = (ScoreApi, DecisionsApi, BansApi, Console)
+ROOMS: tuple[MakeRoom, ...] = (ScoreApi, DecisionsApi, BansApi, LabsApi, Console)
 """What answers; each adds its routes here, and nowhere else."""
 WORKS: tuple[Work, ...] = (
     follow_bans,
@@ -132,7 +133,9 @@ class Api:
         return HTMLResponse(page, headers=_HTML_HEADERS)
 
     async def landing(self, request: Request) -> Response:
-        """Return the first page."""
+        """Return the first page: the console where there is a store, else what is loaded."""
+        if self.doors.engine().store is not None:
+            return RedirectResponse("/console", 303)
         card = model_card(self.doors.engine().predictor)
         return HTMLResponse(pages.landing(card), headers=_HTML_HEADERS)
 

@@ -344,8 +344,13 @@ def serve(
 @click.option("--detach", is_flag=True, help="Leave the service running and return.")
 @click.option("--stop", is_flag=True, help="Stop a service that was left running.")
 @click.option("--picture", type=_PATH, help="Only draw the ranking of the sample as an SVG file.")
-def demo(port: int, detach: bool, stop: bool, picture: Path | None) -> None:
-    """Start the service with the starter bundle and rank the sample catalogue.
+@click.option(
+    "--store",
+    metavar="ADDRESS",
+    help="Where the sample is kept. [default: listing-risk/demo.db in $XDG_STATE_HOME, ~/.local/state where unset]",
+)
+def demo(port: int, detach: bool, stop: bool, picture: Path | None, store: str | None) -> None:
+    """Start the service with the starter bundle and put the sample catalogue to work: scored, some of it banned.
 
     \b
     Examples:
@@ -357,7 +362,7 @@ def demo(port: int, detach: bool, stop: bool, picture: Path | None) -> None:
     if picture is not None:
         draw_ranking(_predictor(None, None), picture)
         return
-    show = Demo(port, _console())
+    show = Demo(port, _console(), store)
     show.stop() if stop else show.run(detach=detach)
 
 

@@ -15,8 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from features.schema import parse_listing
-from serving.run import Running, most_urgent_first, rank_sample, sample_listings, start
-from serving.settings import Settings
+from serving.demo_seed import Seeded, seed
+from serving.opening import make_store_folder
+from serving.run import Running, most_urgent_first, sample_listings, start
+from serving.settings import Settings, state_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,10 +39,21 @@ _TITLE = 60
 
 
 class Demo:
-    """Runs the service on one port for a person who looks at it for the first time."""
+    """Runs the service on one port for a person who looks at it for the first time.
 
-    def __init__(self, port: int, console: Console) -> None:
-        self.settings = Settings(port=port)
+    Parameters
+    ----------
+    port, console
+        Where the service listens, and where to write.
+    store
+        Address of the store that the sample is put into; by default ``demo.db`` in the state folder, never the store
+        of the other commands.
+    """
+
+    def __init__(self, port: int, console: Console, store: str | None = None) -> None:
+        store = store or str(state_folder(os.environ) / "demo.db")
+        make_store_folder(store)
+        self.settings = Settings(port=port, store=store)
         self.console = console
         self.pid_file = FOLDER / f"service-{port}.pid"
 
@@ -49,10 +62,11 @@ class Demo:
         with self.console.status("starting the service"):
             running = start(self.settings, os.environ, FOLDER / f"service-{self.settings.port}.log")
         try:
-            with self.console.status("scoring the sample catalogue"):
-                ranked = rank_sample(running.address)
-            self.console.print(ranking_table(one_of_each(ranked)))
-            self._next(running, ranked, detach)
+            with self.console.status("putting the sample catalogue to work"):
+                seeded = seed(running.address, self.settings.store)
+            if seeded is not None:
+                self.console.print(ranking_table(one_of_each(seeded.ranked)))
+            self._next(running, seeded, detach)
             if detach:
                 self.pid_file.write_text(str(running.process.pid), encoding="ascii")
                 return
@@ -75,23 +89,36 @@ class Demo:
         self.pid_file.unlink()
         self.console.print("stopped")
 
-    def _next(
-        self, running: Running, ranked: list[tuple[dict[str, Any], dict[str, Any]]], detach: bool
-    ) -> None:
-        counts: dict[str, int] = {}
-        for _, decision in ranked:
-            counts[decision["action"]] = counts.get(decision["action"], 0) + 1
-        found = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if name in counts)
+    def _next(self, running: Running, seeded: Seeded | None, detach: bool) -> None:
         end = "make stop ends it" if detach else "Ctrl-C ends it"
+        what = (
+            "There are accounts in this store, so no sample was put into it."
+            if seeded is None
+            else _did(seeded)
+        )
         self.console.print(
-            f"\n{len(ranked)} sample listings (all invented): {found}\n\n"
+            f"\n{what}\n\n"
             f"The service is ready at [bold]{running.address}[/] ({end}).\n"
-            f"  open next   {running.address}/        what is running, the model and the policy in force\n"
+            f"  open        {running.address}/console    the console: queue, reasons, bans, decisions\n"
             f"              {running.address}/docs    the interface, with examples\n"
             "  try         listing-risk batch YOUR.csv --output scores.csv --columns title=...,price=...\n"
+            "              listing-risk audit verify --store "
+            f"{self.settings.store}\n"
             f"  log         {running.log}",
             highlight=False,
         )
+
+
+def _did(seeded: Seeded) -> str:
+    counts: dict[str, int] = {}
+    for _, decision in seeded.ranked:
+        counts[decision["action"]] = counts.get(decision["action"], 0) + 1
+    found = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if name in counts)
+    copy = seeded.copy["action"] if seeded.copy else "not uploaded"
+    return (
+        f"{len(seeded.ranked)} sample listings (all invented): {found}\n"
+        f"{seeded.bans} banned items; an edited copy of one of them was uploaded again: {copy}"
+    )
 
 
 def draw_ranking(predictor: Predictor, path: Path) -> None:

@@ -21,7 +21,6 @@ from serving.policy import ACTIONS
 from serving.settings import Settings
 
 READY_SECONDS = 60.0
-_MANY = 200
 
 
 def service_command(settings: Settings) -> list[str]:
@@ -33,9 +32,12 @@ def service_command(settings: Settings) -> list[str]:
 def _environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     # One compute thread a worker: on few cores more threads fight each other (measured in benchmarks/serving).
     quiet = {"OTEL_SDK_DISABLED": "true", "BENTOML_DO_NOT_TRACK": "true", "OMP_NUM_THREADS": "1"}
-    return (
-        quiet | dict(environ) | {"LISTING_RISK_HOST": settings.host, "LISTING_RISK_PORT": str(settings.port)}
-    )
+    named = {
+        "LISTING_RISK_HOST": settings.host,
+        "LISTING_RISK_PORT": str(settings.port),
+        "LISTING_RISK_STORE": settings.store,
+    }
+    return quiet | dict(environ) | named
 
 
 def serve_forever(settings: Settings, environ: Mapping[str, str]) -> NoReturn:
@@ -111,29 +113,6 @@ def sample_listings() -> list[dict[str, Any]]:
     """Return the sample catalogue that comes with the package; all of it is invented."""
     text = resources.files("features.sample").joinpath("catalogue.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
-
-
-def rank_sample(address: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Score the sample through the running service; the highest expected harm first.
-
-    Returns
-    -------
-    list of (listing, decision)
-    """
-    listings = sample_listings()
-    ranked: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    with httpx.Client(base_url=address, timeout=60.0) as client:
-        for first in range(0, len(listings), _MANY):
-            block = listings[first : first + _MANY]
-            answer = client.post("/v1/score-many", json={"listings": block})
-            answer.raise_for_status()
-            results = answer.json()["results"]
-            ranked += [
-                (listing, result["decision"])
-                for listing, result in zip(block, results, strict=True)
-                if "decision" in result
-            ]
-    return most_urgent_first(ranked)
 
 
 def most_urgent_first(

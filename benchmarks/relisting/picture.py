@@ -1,4 +1,4 @@
-"""A page of hits, misses and false matches. It shows third-party photos: for the eye, never committed."""
+"""A page of hits, misses and false matches. Of third-party photos it is for the eye, never committed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _COLUMNS = 5
 _EACH = 15
 
 
-def draw(judged: Sequence[Judged], photos: Mapping[str, Original], path: Path) -> None:
-    """Write a PNG page: per kind, pairs of query and bank photo with edit and probability below."""
+def draw(judged: Sequence[Judged], photos: Mapping[str, Original], path: Path, *, each: int = _EACH) -> None:
+    """Write a page: per kind, pairs of query and bank photo with edit and probability below."""
     ours = pd.concat([one.frame[one.frame["system"] == OURS].assign(exact=one.exact[OURS]) for one in judged])
     copies = ours[ours["kind"] == "copy"]
     kinds = {
         "missed copies, least probable first": copies[copies["score"] < copies["exact"]].nsmallest(
-            _EACH, "score"
+            each, "score"
         ),
-        "other products, most probable first": ours[ours["kind"] == "other_product"].nlargest(_EACH, "score"),
-        "found copies, a draw": copies[copies["score"] >= copies["exact"]].sample(_EACH, random_state=0),
+        "other products, most probable first": ours[ours["kind"] == "other_product"].nlargest(each, "score"),
+        "found copies, a draw": copies[copies["score"] >= copies["exact"]].sample(each, random_state=0),
     }
     height = sum(30 + -(-len(part) // _COLUMNS) * (_CELL + 22) for part in kinds.values())
     page = Image.new("RGB", (_COLUMNS * (2 * _CELL + 10), height), (255, 255, 255))
@@ -42,7 +42,7 @@ def draw(judged: Sequence[Judged], photos: Mapping[str, Original], path: Path) -
             corner = (place % _COLUMNS * (2 * _CELL + 10), top + place // _COLUMNS * (_CELL + 22))
             _pair(page, corner, photos, row)
         top += -(-len(part) // _COLUMNS) * (_CELL + 22)
-    page.save(path)
+    page.save(path, quality=85)
 
 
 def _pair(page: Image.Image, corner: tuple[int, int], photos: Mapping[str, Original], row: dict) -> None:

@@ -27,6 +27,7 @@ class Handler(BaseHTTPRequestHandler):
             "to-name": f"http://localhost:{port}/secret",
             "to-metadata": "http://169.254.169.254/latest/meta-data/",
             "to-private": "http://10.0.0.1/",
+            "to-link-six": f"http://[fe80::1]:{port}/secret",
             "to-six": f"http://[::1]:{port}/secret",
             "to-mapped": f"http://[::ffff:127.0.0.1]:{port}/secret",
             "to-number": f"http://2130706433:{port}/secret",
@@ -108,7 +109,9 @@ def server() -> Iterator[Server]:
 
 def fetcher(server: Server, **changes) -> Fetcher:
     port = server.server_port
-    hosts = [f"{host}:{port}" for host in (LOCAL, "localhost", "::1", "::ffff:127.0.0.1", "2130706433")]
+    hosts = [
+        f"{host}:{port}" for host in (LOCAL, "localhost", "::1", "::ffff:127.0.0.1", "fe80::1", "2130706433")
+    ]
     limits = IntakeLimits(max_bytes=changes.pop("max_bytes", 100_000), seconds=changes.pop("seconds", 5.0))
     return Fetcher([*hosts, "169.254.169.254", "10.0.0.1"], limits, **{"first_hop": [LOCAL], **changes})
 
@@ -138,7 +141,17 @@ def test_a_local_address_is_refused_without_the_allowance_for_tests(server):
 
 @pytest.mark.parametrize(
     "path",
-    ["to-loopback", "to-name", "to-metadata", "to-private", "to-six", "to-mapped", "to-number", "around"],
+    [
+        "to-loopback",
+        "to-name",
+        "to-metadata",
+        "to-private",
+        "to-six",
+        "to-link-six",
+        "to-mapped",
+        "to-number",
+        "around",
+    ],
 )
 def test_no_redirect_leads_inside(server, path):
     """All these hosts are on the list, so that only the check of the address stands in the way."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from features.schema import Listing, parse_listing
 from features.taxonomy import Taxonomy, load_taxonomy
@@ -20,12 +20,23 @@ from serving.labs_orders import summarise_orders
 from serving.labs_results import read_results
 from serving.plan_candidates import PastTests, ScoredCatalogue
 from serving.plan_changes import changes
-from serving.plan_file import FRAME, LISTINGS, frame_bytes, listings_bytes, plan_body, read_listings_bytes
-from serving.plan_making import Made, harm_of_frame, harm_of_plan
+from serving.plan_file import (
+    FRAME,
+    LISTINGS,
+    frame_bytes,
+    harm_of_frame,
+    listings_bytes,
+    plan_body,
+    read_listings_bytes,
+)
+from serving.plan_sheets import sheet_files
 from serving.plan_types import Plan
 from serving.retroaction import BanOffice
 from serving.store import LabelRecord, QueueFilter, Store
 from serving.store.laboratory import lab_record, read_file, read_laboratory
+
+if TYPE_CHECKING:
+    from serving.plan_making import Made
 
 SOURCE = "laboratory"
 _TIMEOUT = 60.0
@@ -129,6 +140,7 @@ class LabOffice:
             listings = {listing.id: listing for listing in scored.listings}
             body = plan_body(plan, plan_id, scored)
             files = {FRAME: frame_bytes(plan), LISTINGS: listings_bytes(plan, listings)}
+            files |= sheet_files(plan, listings, self.taxonomy)
             sent = [
                 event(
                     "item.sent_to_laboratory",
@@ -165,6 +177,23 @@ class LabOffice:
         head = self.book.plan(plan_id)
         return read_file(self.store, head.seq, FRAME)
 
+    def plan_file(self, plan_id: str, name: str) -> bytes:
+        """Return a file kept with a plan: an order sheet or the frame.
+
+        Raises
+        ------
+        LabError, NotFoundError
+            When there is no such plan or file.
+        """
+        if name == LISTINGS:
+            raise LabError(f"got file {name!r}, which stays inside; expected an order sheet or {FRAME}")
+        return read_file(self.store, self.book.plan(plan_id).seq, name)
+
+    def titles(self, plan_id: str) -> dict[str, str]:
+        """Return the titles of a plan's listings, as they stood."""
+        content = read_file(self.store, self.book.plan(plan_id).seq, LISTINGS)
+        return {listing_id: raw["title"] for listing_id, raw in read_listings_bytes(content).items()}
+
     def listing_of(self, sample: Sample) -> Listing:
         """Return a sample's listing as it stood when it was planned."""
         head = self.book.plan(sample.plan_id)
@@ -180,7 +209,7 @@ class LabOffice:
         banned = {key[1] for case in book.cases.values() for key in view_of(case, book).listings}
         found = changes(
             old.body, made.body,
-            old_harm=harm_of_frame(self.frame(plan_id)), new_harm=harm_of_plan(made),
+            old_harm=harm_of_frame(self.frame(plan_id)), new_harm=made.harm,
             tested=tested, banned=banned, on_sale=made.listings.keys() | set(made.scored.left_out),
         )  # fmt: skip
         return [change.to_json() for change in found]

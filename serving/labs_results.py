@@ -10,8 +10,6 @@ from typing import Any, Literal
 from serving.labs_columns import ColumnMaps, Layout, fold
 from serving.labs_files import FileError, Table, read_table
 from serving.labs_units import Unit, UnitError, unit_of
-from training.sources.lab_generic import hazard_of
-from training.sources.parsing import KOREAN_DATES, clean, parse_date, parse_measurement
 
 Comparator = Literal["=", "<", ">", "nd", ""]
 Kind = Literal["original", "retest", "correction"]
@@ -140,7 +138,17 @@ class _RowError(ValueError):
         super().__init__(message)
 
 
+def clean(cell: Any) -> str:
+    """Return a cell as one line of text, "" where nothing was said."""
+    # The readers of training come with the extra `laboratory`; pages that only show results do without.
+    from training.sources.parsing import clean as cleaned
+
+    return cleaned(cell)
+
+
 def _result(line: int, row: Mapping[str, Any], layout: Layout) -> Result:
+    from training.sources.lab_generic import hazard_of
+
     sample, analyte = clean(row.get("sample_id")), clean(row.get("analyte"))
     if not sample or not analyte:
         raise _RowError("missing", "no sample number" if not sample else f"sample {sample}: no test item")
@@ -195,7 +203,8 @@ def _known(sample: str, unit: str) -> Unit:
 def _measured(sample: str, cell: Any) -> tuple[float | None, Comparator]:
     if isinstance(cell, bool):
         raise _RowError("value", f"sample {sample}: got {cell}, expected a number, '<0.5' or ND")
-    found = None
+    from training.sources.parsing import parse_measurement
+
     try:
         found = parse_measurement(cell)
     except ValueError as error:
@@ -234,6 +243,8 @@ def _date(sample: str, cell: Any, layout: Layout) -> str:
         return cell.date().isoformat()
     if isinstance(cell, date):
         return cell.isoformat()
+    from training.sources.parsing import KOREAN_DATES, parse_date
+
     try:
         found = parse_date(cell, (*layout.dates, *KOREAN_DATES))
     except ValueError as error:

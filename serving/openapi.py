@@ -23,6 +23,7 @@ from serving.answers import (
     StatusAnswer,
 )
 from serving.bans import BanRequest, JudgementRequest
+from serving.openapi_labs import labs_paths
 from serving.problems import (
     CONFLICT,
     CONTENT_TYPE,
@@ -310,6 +311,7 @@ def openapi_document(limits: Limits) -> dict[str, Any]:
             "/metrics": _get("Counters", "metrics", text),
             "/v1/decisions/{decision_id}": _decision(),
             **_bans(),
+            **labs_paths(_problems, EXAMPLE_LISTING),
         },
         "components": {"schemas": _schemas()},
     }

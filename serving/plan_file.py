@@ -130,6 +130,13 @@ def matrix_of(table: pa.Table, name: str) -> np.ndarray:
     return values.reshape(len(table), -1) if len(table) else values.reshape(0, column.type.list_size)
 
 
+def harm_of_frame(content: bytes) -> dict[str, float]:
+    """Return the expected harm of every cluster's listing, from a frame file."""
+    table, _ = read_frame(content)
+    harm = (matrix_of(table, "harm") * matrix_of(table, "covered")).sum(axis=1)
+    return dict(zip(table.column("listing_id").to_pylist(), harm.tolist(), strict=True))
+
+
 def listings_bytes(plan: Plan, listings: Mapping[str, Listing]) -> bytes:
     """Write the listings of the plan's items, as they stood: what a ban needs when one of them fails."""
     chosen = dict.fromkeys(item.listing_id for item in plan.items)

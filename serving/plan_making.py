@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
-
 from features.schema import Listing
 from features.taxonomy import Taxonomy
 from serving.matching import OfferReader
 from serving.plan_candidates import PastTests, ScoredCatalogue, score_catalogue
 from serving.plan_clusters import cluster_listings
 from serving.plan_config import PlanConfig
-from serving.plan_file import matrix_of, plan_body, read_frame
+from serving.plan_file import plan_body
 from serving.plan_types import Plan
 from serving.predictor import Predictor
 from serving.sampling import plan
@@ -34,6 +32,11 @@ class Made:
     def body(self) -> dict[str, Any]:
         """The plan as it is recorded."""
         return plan_body(self.plan, f"plan-{self.plan.period}", self.scored)
+
+    @property
+    def harm(self) -> dict[str, float]:
+        """Expected harm of every cluster's listing."""
+        return {row.listing_id: float((row.harm * row.covered).sum()) for row in self.plan.frame}
 
     @property
     def listings(self) -> dict[str, Listing]:
@@ -89,18 +92,6 @@ def make_plan(
     return Made(
         plan(scored.candidates, config, predictor.taxonomy, period=period, today=today, seed=seed), scored
     )
-
-
-def harm_of_frame(content: bytes) -> dict[str, float]:
-    """Return the expected harm of every cluster's listing, from a frame file."""
-    table, _ = read_frame(content)
-    harm = (matrix_of(table, "harm") * matrix_of(table, "covered")).sum(axis=1)
-    return dict(zip(table.column("listing_id").to_pylist(), harm.tolist(), strict=True))
-
-
-def harm_of_plan(made: Made) -> dict[str, float]:
-    """Return the expected harm of every cluster's listing of a plan just made."""
-    return {row.listing_id: float(np.sum(row.harm * row.covered)) for row in made.plan.frame}
 
 
 def usual_seed(period: str, taxonomy: Taxonomy) -> int:

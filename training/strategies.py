@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from training.histories import Histories, Key, crosses, pairs
+from training.histories import Key, crosses
+from training.ordered import ordered_rates, rates_of
 from training.replay import Choice, Goods, Seen, Strategy
 from training.sampling_design import inclusion_probabilities, pivotal
 
@@ -200,104 +201,91 @@ class OursOptions:
     Attributes
     ----------
     severity
-        Weight of a critical fail beside that of any fail.
+        Weight of the probability of a critical fail beside that of any fail.
     explore
         Share of the budget drawn from all other goods with known probabilities.
-    information
-        Weight of the standard deviation of what is believed of a good's keys: the value of finding out.
-    every, keys_every
-        Weeks between fits of the model, and between choices of keys.
-    keys
-        Keys in use at most.
+    every
+        Weeks between fits.
+    orders
+        Random orders of past results, each with a model of its own; their mean is what counts.
+    crosses
+        Columns whose crosses are keys too, besides every column with many kinds.
     """
 
     severity: float = 0.0
-    explore: float = 0.05
-    information: float = 0.5
+    explore: float = 0.1
     every: int = 2
-    keys_every: int = 8
-    keys: int = 6
+    orders: int = 3
+    crosses: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(slots=True)
 class Ours:
-    """Past results per key, keys found on the results themselves, boosting on top; harm, information, designed draw."""
+    """Boosting on categories and on how often goods of the same key failed before, key by key; a designed draw.
+
+    Past results enter in random orders: each result is described by those before it alone (`ordered_rates`), so none
+    explains itself, and the mean over several orders steadies what few results say.
+    """
 
     options: OursOptions = OursOptions()
-    _numbers: np.ndarray | None = None
-    _keys: list[Key] = field(default_factory=list)
-    _history: Histories | None = None
-    _critical: Histories | None = None
-    _model: Any = None
+    _keys: np.ndarray | None = None
+    _table: np.ndarray | None = None
+    _categorical: np.ndarray | None = None
+    _models: list[tuple[Any, Any]] = field(default_factory=list)
     _weeks: int = 0
 
     def __call__(
         self, goods: Goods, rows: np.ndarray, budget: int, seen: Seen, random: np.random.Generator
     ) -> Choice:
-        """Choose by expected harm found plus value of information; draw the rest."""
+        """Choose by probability of failing plus severity; draw the rest with known probabilities."""
         if len(seen.rows) < _ENOUGH or seen.failed.sum() < _ENOUGH_FAILS:
             return _evenly(rows, budget, random)
-        if self._numbers is None:
-            self._keys = pairs(goods.codes.shape[1])
-            self._numbers = crosses(goods.codes, self._keys)
-        if self._history is None or self._weeks % self.options.keys_every == 0:
-            self._choose_keys(goods, seen)
-        p, doubt = self._beliefs(goods, rows, seen, random)
-        harm = p + self.options.severity * self._critical_rate(rows, seen)
+        if self._table is None or self._keys is None:
+            self._table, self._categorical = _native(goods)
+            self._keys = crosses(goods.codes, _many_kinds(goods, self.options.crosses))
+        if not self._models or self._weeks % self.options.every == 0:
+            self._models = [self._fit(seen, random) for _ in range(self.options.orders)]
         self._weeks += 1
-        spread = np.sqrt(p * (1 - p))
-        score = harm + self.options.information * doubt
-        return _mixed(rows, score, budget, self.options.explore, random, spread)
+        p, critical = self._predict(rows, seen)
+        return _mixed(rows, p + self.options.severity * critical, budget, self.options.explore, random)
 
-    def _choose_keys(self, goods: Goods, seen: Seen) -> None:
-        assert self._numbers is not None
-        first = Histories(self._numbers, self._keys)
-        first.fit(seen.rows, seen.failed, self.options.keys)
-        # Crosses of three columns are too many to try all: those that extend a good pair.
-        width = goods.codes.shape[1]
-        known = [self._keys[key] for key in first.chosen]
-        longer = list(
-            dict.fromkeys(
-                tuple(sorted({*key, extra}))
-                for key in known
-                if len(key) == 2
-                for extra in range(width)
-                if extra not in key
-            )
-        )
-        good = sorted({*first.chosen, *range(width)})
-        numbers = np.column_stack([self._numbers[:, good], crosses(goods.codes, longer)])
-        self._history = Histories(numbers, [*(self._keys[key] for key in good), *longer])
-        self._history.fit(seen.rows, seen.failed, self.options.keys)
-        self._model = None
+    def _fit(self, seen: Seen, random: np.random.Generator) -> tuple[Any, Any]:
+        assert self._table is not None and self._keys is not None and self._categorical is not None
+        rates = ordered_rates(self._keys[seen.rows], seen.failed, random)
+        table = np.column_stack([self._table[seen.rows], rates])
+        kinds = np.concatenate([self._categorical, np.zeros(rates.shape[1], dtype=bool)])
+        failing = _classifier(table, seen.failed, random, categorical=kinds)
+        critical = None
         if self.options.severity > 0 and seen.critical.sum() >= _ENOUGH_FAILS:
-            self._critical = Histories(numbers, self._history.keys)
-            self._critical.fit(seen.rows, seen.critical, 3)
+            critical = _classifier(table, seen.critical, random, categorical=kinds)
+        return failing, critical
 
-    def _beliefs(
-        self, goods: Goods, rows: np.ndarray, seen: Seen, random: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return P(fails) and how unsure it is, per row."""
-        assert self._history is not None
-        both = self._history.features(seen.rows, seen.failed, np.concatenate([seen.rows, rows]))
-        cut, keys = len(seen.rows), len(self._history.chosen)
-        table = np.column_stack([both, goods.amounts[np.concatenate([seen.rows, rows])]])
-        if self._model is None or self._weeks % self.options.every == 0:
-            self._model = _classifier(table[:cut], seen.failed, random)
-        p = self._model.predict_proba(table[cut:])[:, 1]
-        if not keys:
-            return p, np.zeros(len(p))
-        chain, tests = both[cut:, keys - 1], np.expm1(both[cut:, 2 * keys - 1])
-        return p, np.sqrt(chain * (1 - chain) / (tests + self._history.strength[-1] + 1))
-
-    def _critical_rate(self, rows: np.ndarray, seen: Seen) -> np.ndarray:
-        if self._critical is None or not self._critical.chosen:
-            return np.zeros(len(rows))
-        keys = len(self._critical.chosen)
-        return self._critical.features(seen.rows, seen.critical, rows)[:, keys - 1]
+    def _predict(self, rows: np.ndarray, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        assert self._table is not None and self._keys is not None
+        rates = rates_of(self._keys[seen.rows], seen.failed, self._keys[rows])
+        table = np.column_stack([self._table[rows], rates])
+        p = np.mean([failing.predict_proba(table)[:, 1] for failing, _ in self._models], axis=0)
+        found = [critical.predict_proba(table)[:, 1] for _, critical in self._models if critical is not None]
+        return p, np.mean(found, axis=0) if found else np.zeros(len(rows))
 
 
-def named(amount: int, history: tuple[int, ...]) -> dict[str, Callable[[], Strategy]]:
+_MANY = 300
+
+
+def _many_kinds(goods: Goods, more: tuple[tuple[str, ...], ...]) -> list[Key]:
+    """Return the columns with many kinds, each a key, and the crosses that were named."""
+    single: list[Key] = [
+        (column,) for column in range(goods.codes.shape[1]) if goods.codes[:, column].max(initial=0) >= _MANY
+    ]
+    return [*single, *(tuple(goods.names.index(name) for name in names) for names in more)]
+
+
+def named(
+    amount: int,
+    history: tuple[int, ...],
+    crossed: tuple[tuple[str, ...], ...] = (),
+    severities: tuple[float, ...] = (),
+) -> dict[str, Callable[[], Strategy]]:
     """The strategies by name, each made fresh when called.
 
     Parameters
@@ -306,13 +294,21 @@ def named(amount: int, history: tuple[int, ...]) -> dict[str, Callable[[], Strat
         Column of the amounts that the best-seller rule goes by.
     history
         Columns of the codes that the history rule goes by.
+    crossed
+        Names of columns whose crosses `Ours` keeps results by.
+    severities
+        Weights of critical fails for which `Ours` and boosting stand in the list once more.
     """
-    return {
+    found: dict[str, Callable[[], Strategy]] = {
         "random": lambda: random_choice,
         "best_seller": lambda: Highest(amount),
         "history": lambda: History(history),
         "boosting": lambda: Boosting(),
         "boosting_90_random_10": lambda: Boosting(explore=0.1),
         "bandit": lambda: Bandit(),
-        "ours": lambda: Ours(),
+        "ours": lambda: Ours(OursOptions(crosses=crossed)),
     }
+    for severity in severities:
+        options = OursOptions(severity=severity, crosses=crossed)
+        found[f"ours_severity_{severity:g}"] = lambda options=options: Ours(options)
+    return found

@@ -235,7 +235,7 @@ class AccessDoor:
         if wait:
             return SignIn(wait_s=wait)
         usable = account if account and account.disabled_at is None else None
-        right = check_password(password, usable.password if usable else None)
+        right = check_password(password, usable.password if usable else None, self._cost)
         with writing(self.store.engine) as connection:
             for subject, _ in subjects:
                 if right:

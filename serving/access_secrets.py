@@ -45,10 +45,10 @@ def hash_password(password: str, cost: Cost | None = None) -> str:
     return f"scrypt${cost.n}${cost.r}${cost.p}${_text(salt)}${_text(digest)}"
 
 
-def check_password(password: str, stored: str | None) -> bool:
-    """Whether this is the password; takes as long where there is none to compare with."""
+def check_password(password: str, stored: str | None, cost: Cost | None = None) -> bool:
+    """Whether this is the password; takes as long (``cost``) where there is none to compare with."""
     if stored is None or len(password) > PASSWORD_MAX:
-        _scrypt("", b"\0" * 16, Cost())
+        _scrypt("", b"\0" * 16, cost or Cost())
         return False
     _, n, r, p, salt, digest = stored.split("$")
     made = _scrypt(password, base64.b64decode(salt), Cost(int(n), int(r), int(p)))

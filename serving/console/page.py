@@ -134,7 +134,8 @@ class Pages:
         loaded = self.doors.loaded
         if loaded is None:
             return {}
-        return {code: g.names.get(language, code) for code, g in loaded.predictor.taxonomy.groups.items()}
+        groups = loaded.predictor.taxonomy.groups
+        return {code: group.names.get(language, code) for code, group in groups.items()}
 
     def go(self, path: str, message: str = "", **query: object) -> Response:
         """Send the browser on after a form, with a line to show there."""

@@ -56,7 +56,8 @@ starter: $(VENV)/.everything
 
 benchmark: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
-	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.run hazard_type lab_lead
+	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.run
+	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.strictness
 	$(BIN)/python -m benchmarks.document
 
 # An hour on two cores. The page of hits and misses shows third-party photos: it stays in .cache.

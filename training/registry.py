@@ -121,6 +121,58 @@ def register(folder: Path, manifest: Manifest | None = None, *, tracking_uri: st
     return version
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A measurement as MLflow keeps it.
+
+    Attributes
+    ----------
+    experiment, name
+        Where it is filed, and what it is called there.
+    parameters
+        Settings and SHA-256 of the data.
+    metrics
+        Figures by name.
+    tags
+        Commit and so on.
+    artifacts
+        Files to keep with it; they must hold no listing text.
+    """
+
+    experiment: str
+    name: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    artifacts: tuple[Path, ...] = ()
+
+
+def record_run(run: Run, *, tracking_uri: str | None = None) -> str:
+    """Record a measurement that makes no bundle; return the id of the run."""
+    client = _client(tracking_uri)
+    made = client.create_run(_experiment(client, run.experiment, tracking_uri), run_name=run.name)
+    run_id = made.info.run_id
+    try:
+        for name, value in run.parameters.items():
+            client.log_param(run_id, _plain(name), value[:500])
+        for name, number in run.metrics.items():
+            client.log_metric(run_id, _plain(name), float(number))
+        for name, value in run.tags.items():
+            client.set_tag(run_id, _plain(name), value)
+        for path in run.artifacts:
+            client.log_artifact(run_id, str(path))
+    except Exception:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _plain(name: str) -> str:
+    """Return a name that MLflow takes."""
+    return re.sub(r"[^A-Za-z0-9_./ -]", "_", name)
+
+
 def _log_model(client: MlflowClient, run_id: str, folder: Path, manifest: Manifest) -> None:
     """Send the bundle as a model that `mlflow.pyfunc` loads, with signature and input example."""
     from training import pyfunc

@@ -1,4 +1,4 @@
-"""Measure quality tasks: ``python -m benchmarks.quality.run hazard_type lab_lead --data DIR``.
+"""Measure quality tasks: ``python -m benchmarks.quality.run --data DIR``, all of them or those named.
 
 Every full run looks at the locked test part, so it is noted in ``results/looks.jsonl``. ``--quick`` checks the
 machinery on every eighth row and writes nothing.
@@ -44,6 +44,7 @@ ROOM = (
 )  # fmt: skip
 TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in ROOM}
 QUICK_STEP = 8
+HERE = Path(__file__).parent
 SHOWN = (
     "macro_", "ap_all", "ap_unseen", "brier", "ece", "p_at_", "critical_recall", "st1", "st2", "log_score", "coverage",
     "let_through",
@@ -85,6 +86,28 @@ def measure_task(task: Task, data: Path) -> tuple[Results, dict[str, np.ndarray]
     return results, scores
 
 
+def record(task: Task, results: Results, path: Path, data: Path) -> None:
+    """File a measurement in MLflow with its parameters, data hashes, figures and scores."""
+    from training.registry import Run, record_run
+
+    settings = HERE / f"{task.name}.yaml"
+    scores = path.with_name(f"{task.name}.scores.parquet")
+    record_run(
+        Run(
+            experiment=f"benchmark-{task.name}",
+            name=f"{task.name} {results.date:%Y-%m-%d %H:%M}",
+            parameters={
+                "systems": ", ".join(task.systems),
+                "command": results.command,
+                **{f"data.{name}": data_sha256(data, [name]) for name in task.files},
+            },
+            metrics={f"{row.system}.{row.metric}": row.value for row in results.rows},
+            tags={"code_commit": results.commit, "machine": results.machine},
+            artifacts=tuple(file for file in (path, scores, settings) if file.is_file()),
+        )
+    )
+
+
 def show(results: Results) -> None:
     """Print the figures of all systems but single classes and types."""
     for row in results.rows:
@@ -104,8 +127,9 @@ def show(results: Results) -> None:
 )
 @click.option("--quick", is_flag=True, help="Check the machinery on every eighth row; write nothing.")
 @click.option("--note", default="", help="Why the test part is looked at, for the log.")
+@click.option("--track/--no-track", default=True, help="Record the run in MLflow (MLFLOW_TRACKING_URI).")
 @click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False), default=RESULTS)
-def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, folder: Path) -> None:
+def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, track: bool, folder: Path) -> None:
     """Measure quality tasks with all their systems; all tasks where none is named."""
     for name in tasks or TASKS:
         task = TASKS[name]
@@ -116,7 +140,9 @@ def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, folder: Pat
         log_look(Look(name, now().isoformat(), code_commit(), tuple(task.systems), note or task.note), folder)
         results, scores = measure_task(task, data)
         write_scores(name, frame_of(task.labels(data), scores), folder)
-        write_results(results, folder)
+        path = write_results(results, folder)
+        if track:
+            record(task, results, path, data)
         show(results)
 
 

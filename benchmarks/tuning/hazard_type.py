@@ -164,6 +164,11 @@ def judge_tfidf(bench: Bench, strength: float) -> dict[str, float]:
     return by_kind(figures)
 
 
+def rows_before(path: Path) -> list[dict[str, object]]:
+    """Return what earlier runs wrote; a setting that is judged again takes the place of its old row."""
+    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+
+
 @click.command()
 @click.option(
     "--data",
@@ -171,15 +176,18 @@ def judge_tfidf(bench: Bench, strength: float) -> dict[str, float]:
     envvar="LISTING_RISK_DATA",
     required=True,
 )
-def main(data: Path) -> None:
+@click.option("--only", default="", help="Judge the settings in force and changes of this one alone.")
+def main(data: Path, only: str) -> None:
     """Try every setting and write what came out."""
     bench = read_bench(data)
     start = load_config(HERE / "hazard_type.yaml").heads.model_dump()
-    rows: list[dict[str, object]] = []
+    path = RESULTS / "tuning_hazard_type.json"
+    rows = rows_before(path)
+    commit = code_commit()
     report = {
         "task": "hazard_type",
         "command": "python -m benchmarks.tuning.hazard_type",
-        "commit": code_commit(),
+        "commit": commit,
         "date": now().isoformat(),
         "learned_from": f"{len(bench.names):,} recalls up to {CUT}",
         "folds": sorted({f"{fold.kind}: {fold.name}" for fold in bench.folds}),
@@ -189,19 +197,22 @@ def main(data: Path) -> None:
     }
 
     def note(system: str, settings: Mapping[str, object], figures: Mapping[str, float]) -> None:
-        rows.append({"system": system, "settings": dict(settings), "macro_ap": dict(figures)})
+        row = {"system": system, "settings": dict(settings), "macro_ap": dict(figures), "commit": commit}
+        rows[:] = [old for old in rows if (old["system"], old["settings"]) != (system, row["settings"])] + [
+            row
+        ]
         # Written as it grows: the whole takes a quarter of an hour on one core.
-        text = json.dumps(report, ensure_ascii=False, indent=1)
-        (RESULTS / "tuning_hazard_type.json").write_text(text + "\n", encoding="utf-8")
+        path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         click.echo(f"{system:22} {json.dumps(dict(settings)):34} {json.dumps(dict(figures))}", err=True)
 
-    for strength in (1.0, 10.0):
-        note("tfidf_lr", {"strength": strength}, judge_tfidf(bench, strength))
-    for text in TEXTS:
+    if not only:
+        for strength in (1.0, 10.0):
+            note("tfidf_lr", {"strength": strength}, judge_tfidf(bench, strength))
+    for text in TEXTS if not only else ("view_and_group",):
         note("ours", {"text": text}, judge(bench, text, HeadSettings(**start)))
     for change in CHANGES[1:]:
         settings = start | dict(change)
-        if settings != start:
+        if settings != start and (not only or only in change):
             note("ours", change, judge(bench, "view_and_group", HeadSettings(**settings)))
 
 

@@ -44,3 +44,17 @@ def test_interval_leaves_out_draws_without_a_figure() -> None:
     found = interval(np.array([np.nan, *np.linspace(0, 1, 101)]))
     assert (found.low, found.high) == pytest.approx((0.025, 0.975))
     assert np.isnan(interval(np.array([np.nan])).low)
+
+
+@pytest.mark.parametrize("budget", [0.03, 0.2, 1.0])
+def test_precision_and_recall_at_a_budget_are_those_of_the_written_out_items(budget: float) -> None:
+    from benchmarks.quality.resample import at_budget_draws
+    from training.metrics import at_budget
+
+    rng = np.random.default_rng(5)
+    y, score = (rng.random(60) < 0.3).astype(float), rng.random(60)
+    counts = draw_counts(60, draws=40)
+    precision, recall = at_budget_draws(y, score, counts, budget)
+    for count, p, r in zip(counts, precision, recall, strict=True):
+        rows = np.repeat(np.arange(60), count.astype(int))
+        assert (p, r) == pytest.approx(at_budget(y[rows], score[rows], budget))

@@ -66,3 +66,28 @@ def test_an_address_of_another_form_says_what_is_expected(tmp_path, monkeypatch,
 def test_a_broken_bundle_is_not_registered(tmp_path, tracking):
     with pytest.raises(BundleError):
         register(tmp_path, tracking_uri=tracking)
+
+
+def test_a_measurement_is_recorded_with_parameters_figures_and_files(tracking, tmp_path):
+    from mlflow.tracking import MlflowClient
+
+    from training.registry import Run, record_run
+
+    file = tmp_path / "figures.json"
+    file.write_text("{}")
+    run = Run(
+        "benchmark-made-up",
+        "first",
+        {"data.a+b.csv": "ab12"},
+        {"ours.macro_ap": 0.5},
+        {"code_commit": "c0"},
+        (file,),
+    )
+    run_id = record_run(run, tracking_uri=tracking)
+    client = MlflowClient(tracking)
+    kept = client.get_run(run_id)
+    assert kept.data.params == {"data.a_b.csv": "ab12"}
+    assert kept.data.metrics == {"ours.macro_ap": 0.5}
+    assert kept.data.tags["code_commit"] == "c0"
+    assert kept.info.status == "FINISHED"
+    assert [a.path for a in client.list_artifacts(run_id)] == ["figures.json"]

@@ -1,0 +1,167 @@
+"""Laboratory strictness taken out of the scores: ``python -m benchmarks.quality.strictness --data DIR``.
+
+A simulation whose truth is known: five laboratories, the strict one is sent the riskier product groups. And the real
+stand-in, New York's reasons for sampling, which are to its results what laboratories are to others'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.quality.baselines import logistic, tfidf
+from benchmarks.quality.lab_lead import read_samples
+from benchmarks.quality.lab_rows import FILE, outcomes, tokens
+from benchmarks.quality.resample import Interval, draw_counts, interval
+from benchmarks.quality.task import figure
+from benchmarks.results_file import OURS, Results, Row, code_commit, data_sha256, machine, now, write_results
+from training.heads import logit, sigmoid
+from training.records import LabResult
+from training.sources.nyc import NycMetals
+from training.splits import group_folds
+from training.strictness import fit_strictness, strictness_weights
+
+TASK = "laboratory_strictness"
+EFFECTS = np.array([0.9, 0.2, -0.1, -0.4, -0.6])
+WORLDS, GROUPS, RESULTS_EACH = 10, 40, 3_000
+PULL = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One simulated year of results.
+
+    Attributes
+    ----------
+    group, lab
+        ndarrays of shape (n,), int.
+    failed
+        ndarray of shape (n,).
+    model
+        ndarray of shape (n_groups,): what a model said of each group before, with an error of its own.
+    fair
+        ndarray of shape (n,): what the mean laboratory would have found in the same goods.
+    """
+
+    group: np.ndarray
+    lab: np.ndarray
+    failed: np.ndarray
+    model: np.ndarray
+    fair: np.ndarray
+
+
+def made(seed: int) -> World:
+    """Draw a world: the riskier a group, the likelier it goes to the strict laboratory."""
+    rng = np.random.default_rng(seed)
+    risk = rng.normal(-1.5, 0.8, GROUPS)
+    tilt = np.exp(np.outer(risk - risk.mean(), [1.5, 0.3, 0.0, -0.5, -1.0]))
+    group = rng.integers(0, GROUPS, RESULTS_EACH)
+    lab = np.array([rng.choice(5, p=tilt[g] / tilt[g].sum()) for g in group])
+    luck = rng.random(RESULTS_EACH)
+    failed = (luck < sigmoid(risk[group] + EFFECTS[lab])).astype(float)
+    fair = (luck < sigmoid(risk[group] + EFFECTS.mean())).astype(float)
+    model = sigmoid(risk + rng.normal(0, 0.4, GROUPS))
+    return World(group, lab, failed, model, fair)
+
+
+def rates(world: World, failed: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return each group's failure rate from weighted results, drawn toward what the model said; shape (n_groups,)."""
+    n = np.bincount(world.group, weight, GROUPS)
+    k = np.bincount(world.group, weight * failed, GROUPS)
+    return (k + PULL * world.model) / (n + PULL)
+
+
+def judge(world: World) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Return errors of the effects, whether intervals hold them, and the error of the rates as they come and ours."""
+    names = [str(lab) for lab in world.lab]
+    alone = [str(i) for i in range(len(world.lab))]
+    fit = fit_strictness(names, [str(g) for g in world.group], alone, world.failed, world.model[world.group])
+    found = {one.laboratory: one for one in fit.laboratories}
+    true = EFFECTS - EFFECTS.mean()
+    errors = np.array([found[str(k)].effect - true[k] for k in range(5)])
+    held = np.array([found[str(k)].low <= true[k] <= found[str(k)].high for k in range(5)])
+    effect = np.array([fit.effect(name) for name in names])
+    even = np.ones(len(effect))
+    plain = rates(world, world.failed, even)
+    at_lab = sigmoid(logit(plain)[world.group] + effect)
+    fair = rates(world, world.failed, strictness_weights(world.failed, at_lab, effect))
+    truth = rates(world, world.fair, even)
+    return errors, held, float(np.abs(plain - truth).mean()), float(np.abs(fair - truth).mean())
+
+
+def simulate() -> list[Row | None]:
+    """Return the figures of the simulation."""
+    judged = [judge(made(seed)) for seed in range(WORLDS)]
+    errors = np.concatenate([one[0] for one in judged])
+    held = np.concatenate([one[1] for one in judged]).astype(float)
+    counts = draw_counts(WORLDS)
+    rows: list[Row | None] = [
+        figure(OURS, "effects_in_interval", float(held.mean()), None, len(held)),
+        figure(OURS, "effect_error", float(np.abs(errors).mean()), None, len(errors), "log-odds"),
+    ]
+    for system, place in (("results_as_they_come", 2), (OURS, 3)):
+        values = np.array([one[place] for one in judged])
+        spread = interval(counts @ values / WORLDS)
+        rows.append(figure(system, "score_error", float(values.mean()), spread, WORLDS))
+    return rows
+
+
+def stand_in(data: Path) -> list[Row | None]:
+    """Return how much more often each of New York's reasons for sampling ends in a fail, type and name allowed for."""
+    train, test = read_samples(data)
+    samples = [*train, *test]
+    programs = {r.native_id: r.program for r in NycMetals().read(data / FILE) if isinstance(r, LabResult)}
+    kept = [sample for sample in samples if programs.get(sample.id)]
+    y = outcomes(kept)
+    names = np.unique([s.name.lower() for s in kept], return_inverse=True)[1]
+    p = np.zeros(len(kept))
+    for fold in group_folds(names, 5, np.random.default_rng(0)):
+        rest = np.setdiff1d(np.arange(len(kept)), fold)
+        left, right = tfidf([tokens(kept[i]) for i in rest], [tokens(kept[i]) for i in fold])
+        p[fold] = sigmoid(logistic(left, y[rest], right, 10.0))[:, 0]
+    fit = fit_strictness(
+        [programs[s.id] for s in kept], [s.type for s in kept], [str(i) for i in range(len(kept))], y[:, 0], p
+    )
+    return [
+        figure(
+            "new_york_program_" + one.laboratory.lower(),
+            "effect",
+            one.effect,
+            Interval(one.low, one.high),
+            one.tested,
+            "log-odds",
+        )
+        for one in fit.laboratories
+    ]
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="LISTING_RISK_DATA",
+    required=True,
+)
+def main(data: Path) -> None:
+    """Run the simulation and the stand-in, and write the results file."""
+    rows = [row for row in (*simulate(), *stand_in(data)) if row is not None]
+    write_results(
+        Results(
+            task=TASK,
+            command="python -m benchmarks.quality.strictness",
+            commit=code_commit(),
+            date=now(),
+            machine=machine(),
+            data_sha256=data_sha256(data, [FILE]),
+            rows=tuple(rows),
+        )
+    )
+    for row in rows:
+        click.echo(f"{row.system:24} {row.metric:22} {row.value:.3f} {row.low} {row.high} n={row.n}")
+
+
+if __name__ == "__main__":
+    main()

@@ -214,8 +214,8 @@ class OursOptions:
 
     severity: float = 0.0
     explore: float = 0.1
-    every: int = 2
-    orders: int = 3
+    every: int = 3
+    orders: int = 2
     crosses: tuple[tuple[str, ...], ...] = ()
 
 

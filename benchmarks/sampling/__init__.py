@@ -1,0 +1,1 @@
+"""How well sampling strategies and plans do: replay on customs declarations, a synthetic catalogue, speed."""

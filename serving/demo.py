@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from serving.predictor import Predictor
 
-FOLDER = Path(".listing-risk")
 _COLOURS = {
     "block": "bold red",
     "lab_test": "magenta",
@@ -55,12 +54,13 @@ class Demo:
         make_store_folder(store)
         self.settings = Settings(port=port, store=store)
         self.console = console
-        self.pid_file = FOLDER / f"service-{port}.pid"
+        self.folder = state_folder(os.environ)
+        self.pid_file = self.folder / f"service-{port}.pid"
 
     def run(self, *, detach: bool) -> None:
         """Start, rank, print; then wait for Ctrl-C, or leave the service running."""
         with self.console.status("starting the service"):
-            running = start(self.settings, os.environ, FOLDER / f"service-{self.settings.port}.log")
+            running = start(self.settings, os.environ, self.folder / f"service-{self.settings.port}.log")
         try:
             with self.console.status("putting the sample catalogue to work"):
                 seeded = seed(running.address, self.settings.store)

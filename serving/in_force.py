@@ -118,7 +118,7 @@ def checks_as_recorded(stored: StoredDecision, usual: Checks) -> Checks:
     notes = tuple(PhotoNote(**note) for note in seen["notes"]) if seen else ()
     found = Compared(facts, PhotosSeen(seen["compared"], notes) if seen else None)
 
-    def matches(listing: Listing) -> Compared:
-        return found
+    def matches(listings: Sequence[Listing]) -> Sequence[Compared]:
+        return [found] * len(listings)
 
     return replace(usual, matches=matches)

@@ -251,19 +251,27 @@ class MatchFinder:
 
     def find(self, listing: Listing) -> tuple[Match, ...]:
         """Return matches, the most probable first; empty where none reaches the near point."""
-        return self.compare(listing)[0]
+        return self.compare([listing])[0][0]
 
-    def compare(self, listing: Listing) -> tuple[tuple[Match, ...], PhotosSeen | None]:
-        """Return matches as `find`, and what was seen of the photos, None where there are none to look at."""
-        if self.photos is None or not listing.images:
-            return self._matches(listing, {}), None
-        found = self.photos.against(listing)
-        return self._matches(listing, _by_ban(found.findings)), found.seen
+    def compare(self, listings: Sequence[Listing]) -> list[tuple[tuple[Match, ...], PhotosSeen | None]]:
+        """Return, per listing, matches as `find`, and what was seen of its photos, None where it has none."""
+        photos = [self._photos(listing) for listing in listings]
+        seen = [None if found is None else found.seen for found in photos]
+        if not len(self.bank) and not any(found and found.findings for found in photos):
+            return [((), one) for one in seen]
+        return [
+            (self._matches(listing, read, _by_ban(found.findings if found else ())), one)
+            for listing, read, found, one in zip(
+                listings, self.reader.read(listings), photos, seen, strict=True
+            )
+        ]
 
-    def _matches(self, listing: Listing, findings: Mapping[str, Sequence[PhotoFinding]]) -> tuple[Match, ...]:
-        if not len(self.bank) and not findings:
-            return ()
-        read = self.reader.read([listing])[0]
+    def _photos(self, listing: Listing) -> PhotoResult | None:
+        return self.photos.against(listing) if self.photos is not None and listing.images else None
+
+    def _matches(
+        self, listing: Listing, read: _Read, findings: Mapping[str, Sequence[PhotoFinding]]
+    ) -> tuple[Match, ...]:
         p_text = self.text_probabilities(read, extra=findings)
         fine = self._lookalikes(p_text)
         matches = [
@@ -317,18 +325,18 @@ class MatchFinder:
 
 
 class MatchCheck:
-    """The predictor's door: listing -> what the policy may look at, with the evidence."""
+    """The predictor's door: listings -> what the policy may look at, with the evidence."""
 
     def __init__(self, finder: MatchFinder, refresh: Refresh | None = None) -> None:
         self.finder = finder
         self._refresh = refresh
 
-    def __call__(self, listing: Listing) -> Compared:
-        """Return the matches as the policy reads them, and what was seen of the photos."""
+    def __call__(self, listings: Sequence[Listing]) -> list[Compared]:
+        """Return the matches as the policy reads them, and what was seen of the photos, per listing."""
         if self._refresh is not None:
             self._refresh()
-        matches, seen = self.finder.compare(listing)
-        return Compared(tuple(match.fact() for match in matches), seen)
+        found = self.finder.compare(listings)
+        return [Compared(tuple(match.fact() for match in matches), seen) for matches, seen in found]
 
 
 class Refresh(Protocol):
@@ -339,7 +347,7 @@ class Refresh(Protocol):
         ...
 
 
-def _by_ban(findings: Sequence[PhotoFinding]) -> dict[str, list[PhotoFinding]]:
+def _by_ban(findings: Iterable[PhotoFinding]) -> dict[str, list[PhotoFinding]]:
     grouped: dict[str, list[PhotoFinding]] = {}
     for finding in findings:
         grouped.setdefault(finding.ban_id, []).append(finding)

@@ -36,7 +36,7 @@ from training.scores import BASES, PastResult, Phrase, Scores
 Explain = Literal["acted", "always", "never"]
 Clock = Callable[[], datetime]
 CertificateCheck = Callable[[Listing, str, str], frozenset[str]]
-MatchCheck = Callable[[Listing], "Compared"]
+MatchCheck = Callable[[Sequence[Listing]], "Sequence[Compared]"]
 
 _EXPLAINED_HAZARDS = 3
 _FIRST = Listing(
@@ -105,8 +105,8 @@ class Compared:
     photos: PhotosSeen | None = None
 
 
-def _no_matches(listing: Listing) -> Compared:
-    return Compared()
+def _no_matches(listings: Sequence[Listing]) -> Sequence[Compared]:
+    return [Compared()] * len(listings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,12 @@ class Predictor:
         return (
             scores,
             risk,
-            [self._judge(row, one, scores, risk, explain) for row, one in enumerate(listings)],
+            [
+                self._judge(row, listing, scores, risk, explain, compared)
+                for row, (listing, compared) in enumerate(
+                    zip(listings, self.checks.matches(listings), strict=True)
+                )
+            ],
         )
 
     def _check(self, scores: Scores, n_listings: int) -> None:
@@ -248,8 +253,15 @@ class Predictor:
             harm=harm_of(injury, taxonomy, units),
         )
 
-    def _judge(self, row: int, listing: Listing, scores: Scores, risk: Risk, explain: Explain) -> Judgement:
-        compared = self.checks.matches(listing)
+    def _judge(
+        self,
+        row: int,
+        listing: Listing,
+        scores: Scores,
+        risk: Risk,
+        explain: Explain,
+        compared: Compared,
+    ) -> Judgement:
         facts = self._facts(row, listing, scores, risk, compared.matches)
         now = self.clock()
         policy = self.policy  # another thread may put a promoted one in its place at any time

@@ -26,15 +26,18 @@ from serving.console import Console, refusals
 from serving.decisions_api import DecisionsApi
 from serving.doors import DecisionSink, Doors, Engine, MakeRoom, Work
 from serving.edge import Edge, json_response, on_http, on_problem
+from serving.events_api import EventsApi, deliver_events
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.labs_api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
+from serving.notices_api import NoticesApi
 from serving.openapi import openapi_document
 from serving.opening import open_engine
 from serving.policy_follow import follow_policies
 from serving.predictor import Predictor
 from serving.problems import NOT_READY, ProblemError
 from serving.score_api import ScoreApi
+from serving.sellers_api import SellersApi
 from serving.settings import Settings, read_settings
 from serving.swap import follow_champion
 
@@ -46,10 +49,20 @@ __all__ = ["DecisionSink", "Doors", "Engine", "create_app", "from_environment"]
 
 log = logging.getLogger("serving.app")
 
-ROOMS: tuple[MakeRoom, ...] = (ScoreApi, DecisionsApi, BansApi, LabsApi, Console)
+ROOMS: tuple[MakeRoom, ...] = (
+    ScoreApi,
+    DecisionsApi,
+    BansApi,
+    LabsApi,
+    NoticesApi,
+    SellersApi,
+    EventsApi,
+    Console,
+)
 """What answers; each adds its routes here, and nowhere else."""
 WORKS: tuple[Work, ...] = (
     follow_bans,
+    deliver_events,
     follow_policies,
     sign_checkpoints,
     erase_in_time,

@@ -18,6 +18,10 @@ class AppealError(UserError):
     """An appeal that cannot be opened or decided."""
 
 
+class UnknownAppealError(AppealError):
+    """An appeal that does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class Appeal:
     """A seller's appeal as it stands.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.schema import parse_listing
-from serving.appeals import Appeal, AppealError, fold_appeals, labels_before
+from serving.appeals import Appeal, AppealError, UnknownAppealError, fold_appeals, labels_before
 from serving.bans import BanError
 from serving.decisions import new_decision_id
 from serving.retroaction import BanOffice
@@ -55,7 +55,7 @@ class AppealDesk:
         with reading(self.store.engine) as connection:
             found = fold_appeals(read_appeals(connection, appeal_id=appeal_id))
         if not found:
-            raise AppealError(f"got appeal {appeal_id[:80]!r}, which does not exist: list them first")
+            raise UnknownAppealError(f"got appeal {appeal_id[:80]!r}, which does not exist: list them first")
         return found[0]
 
     def text(self, appeal: Appeal) -> str | None:

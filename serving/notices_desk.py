@@ -10,7 +10,7 @@ from typing import Any
 from serving.decisions import new_decision_id
 from serving.events import event
 from serving.notices import Hit, Key, Notice, NoticeBook, Task, TaskState, tasks_of
-from serving.notices_intake import NoticeError, NoticeRequest
+from serving.notices_intake import NoticeError, NoticeRequest, UnknownNoticeError
 from serving.notices_rules import NoticeRules, load_notice_rules
 from serving.store import OutboxEvent, Store
 from serving.store import notice_tables as tables
@@ -60,7 +60,7 @@ class NoticeDesk:
         """
         found = self.book.notices.get(notice_id)
         if found is None:
-            raise NoticeError(f"got notice {notice_id[:80]!r}, which does not exist: list them first")
+            raise UnknownNoticeError(f"got notice {notice_id[:80]!r}, which does not exist: list them first")
         return found
 
     def open(self, request: NoticeRequest, actor: str, now: datetime) -> Notice:

@@ -30,6 +30,10 @@ class NoticeError(UserError):
     """A notice that cannot be read, found or changed."""
 
 
+class UnknownNoticeError(NoticeError):
+    """A notice that does not exist."""
+
+
 def _parts(value: Any) -> Any:
     """Take a list, or text with its parts separated by semicolons or lines."""
     if isinstance(value, str):

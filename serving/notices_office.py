@@ -12,11 +12,13 @@ from features.schema import Listing, parse_listing
 from serving.bans import BanRequest
 from serving.bans import Notice as BanNotice
 from serving.decisions import Decision
+from serving.events import decision_events
 from serving.notices import Hit, Key, Notice, Product
 from serving.notices_desk import NoticeDesk
 from serving.notices_intake import NoticeError, NoticeRequest, notice_request, of_recall
 from serving.retroaction import BanOffice
 from serving.rulings import order_on_unknown, ruling
+from serving.store.decided import decision_record
 from serving.store.records import DecisionRecord
 
 if TYPE_CHECKING:
@@ -116,6 +118,33 @@ class NoticeOffice:
         )
         known = self.desk.numbered(request.authority, request.number) if request.number else None
         return known or self.take_in(request, actor, now)
+
+    def judge(self, notice_id: str, key: Key, same: bool, actor: str, now: datetime) -> Notice:
+        """Take a person's word on whether a listing is the product.
+
+        One that is goes off sale; one that is not becomes a look-alike of the ban and is decided anew.
+
+        Raises
+        ------
+        NoticeError
+        """
+        notice = self.desk.judge(notice_id, key, same, actor, now)
+        hit, stored = notice.hits[key], self.store.latest(*key)
+        if stored is None:
+            return notice
+        if same and (stored.action, stored.state) != ("block", "off_sale"):
+            why = {"notice_id": notice_id, "authority": notice.authority, "number": notice.number}
+            self.store.together([ruling(stored, "block", "off_sale", actor, now, why)], timeout_s=30)
+        if not same and hit.ban_id and stored.listing is not None:
+            listing = parse_listing(stored.listing)
+            self.bans.desk.overturn(hit.ban_id, listing, actor)
+            if stored.actor == "system":
+                decision = self.bans.decider.decide([listing])[0]
+                made = decision_events(decision, marketplace=key[0], earlier_state=stored.state)
+                self.store.record(
+                    [decision_record(listing, decision, caller=actor, events=made)], timeout_s=30
+                )
+        return notice
 
     def match_recalls(
         self, recalls: Iterable[Recall], actor: str, now: datetime

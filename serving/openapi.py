@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from features.schema import Listing
+from serving import openapi_rooms
 from serving.answers import (
     BanAnswer,
     BansAnswer,
@@ -87,6 +88,7 @@ def _ref(name: str) -> dict[str, str]:
 
 def _schemas() -> dict[str, Any]:
     bodies: tuple[type[BaseModel], ...] = (Listing, PreviousPart, BanRequest, JudgementRequest)
+    bodies += openapi_rooms.bodies()
     _, parts = models_json_schema([(body, "validation") for body in bodies], ref_template=_REF)
     schemas: dict[str, Any] = dict(parts["$defs"])
     for name, answer in (
@@ -311,6 +313,7 @@ def openapi_document(limits: Limits) -> dict[str, Any]:
             "/metrics": _get("Counters", "metrics", text),
             "/v1/decisions/{decision_id}": _decision(),
             **_bans(),
+            **openapi_rooms.paths(lambda: _problems((FORBIDDEN, NOT_FOUND, *_BODY_PROBLEMS))),
             **labs_paths(_problems, EXAMPLE_LISTING),
         },
         "components": {"schemas": _schemas()},

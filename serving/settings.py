@@ -73,6 +73,7 @@ class Settings:
     retention_days: float | None = None
     image_hosts: tuple[str, ...] = ()
     image_folder: Path | None = None
+    webhook_hosts: str = ""
     access: AccessSettings = field(default_factory=AccessSettings)
 
 
@@ -130,6 +131,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         retention_days=reader.read("RETENTION_DAYS", None, _days, "days, such as 365"),
         image_hosts=reader.read("IMAGE_HOSTS", usual.image_hosts, _hosts, "host names, by commas"),
         image_folder=reader.read("IMAGE_FOLDER", None, Path, "a folder"),
+        webhook_hosts=reader.read("WEBHOOK_HOSTS", "", str, "hosts separated by commas"),
         access=read_access(environ),
     )
     if reader.problems:

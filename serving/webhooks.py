@@ -37,6 +37,10 @@ class EndpointError(UserError):
     """An endpoint that cannot be registered, found or changed."""
 
 
+class UnknownEndpointError(EndpointError):
+    """An endpoint that does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An address for events.
@@ -164,7 +168,7 @@ class EndpointDesk:
         """
         found = self.all().get(endpoint_id)
         if found is None or found.state == "removed":
-            raise EndpointError(f"got endpoint {endpoint_id[:80]!r}, which does not exist: list them first")
+            raise UnknownEndpointError(f"got endpoint {endpoint_id[:80]!r}, which does not exist: list them first")
         return found
 
     def register(

@@ -1,0 +1,154 @@
+"""The desks of one service over its store: notices, complaints, sellers, appeals, evidence, endpoints.
+
+One set for all rooms, made when first asked for, so that what one desk has read the others need not read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from features.errors import UserError
+from features.schema import FieldError, ListingError
+from serving.appeals import UnknownAppealError
+from serving.appeals_desk import AppealDesk
+from serving.complaints_desk import ComplaintDesk
+from serving.evidence import EvidenceDesk
+from serving.notices_desk import NoticeDesk
+from serving.notices_intake import UnknownNoticeError
+from serving.notices_office import NoticeOffice
+from serving.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
+from serving.reading import check_type, parse_json, read_body
+from serving.reconcile_desk import Reconciler
+from serving.sellers_desk import SellerDesk
+from serving.store.errors import BusyError, InvalidRecordError, NotFoundError, StoreUnavailableError
+from serving.webhooks import EndpointDesk, UnknownEndpointError
+from serving.webhooks_address import AddressRules
+
+if TYPE_CHECKING:
+    from serving.doors import Doors, Engine
+    from serving.store import Store
+
+BODY_MAX = 4_000_000
+_SECONDS = 10.0
+_Model = TypeVar("_Model", bound=BaseModel)
+_Result = TypeVar("_Result")
+_UNKNOWN = (UnknownNoticeError, UnknownAppealError, UnknownEndpointError, NotFoundError)
+
+
+class Desks:
+    """Every desk over one open store.
+
+    Parameters
+    ----------
+    engine
+        With a store.
+    store
+        Its store.
+    own_hosts
+        Hosts of one's own network that events may go to, see `serving.webhooks_address`.
+    """
+
+    def __init__(self, engine: Engine, store: Store, own_hosts: str = "") -> None:
+        self.engine = engine
+        self.store = store
+        self.notices = NoticeDesk(store)
+        self.complaints = ComplaintDesk(store)
+        self.sellers = SellerDesk(store)
+        self.appeals = AppealDesk(self.sellers, engine.bans)
+        self.endpoints = EndpointDesk(store, AddressRules.of(own_hosts))
+        self.reconciler = Reconciler(self.notices)
+
+    @property
+    def office(self) -> NoticeOffice:
+        """Where notices meet what is on sale.
+
+        Raises
+        ------
+        ProblemError
+            503 where bans are not kept.
+        """
+        if self.engine.bans is None:
+            raise ProblemError(NOT_RECORDED, "No ban could be kept, so no notice is taken in.")
+        return NoticeOffice(self.notices, self.engine.bans)
+
+    @property
+    def evidence(self) -> EvidenceDesk:
+        """Where evidence is put together, with the bundle in force now."""
+        bans = self.engine.bans
+        manifest = getattr(self.engine.predictor.bundle, "manifest", None)
+        return EvidenceDesk(
+            self.store, self.notices, bans.desk.book if bans else None, manifest if _real(manifest) else None
+        )
+
+
+def _real(manifest: Any) -> bool:
+    return all(hasattr(manifest, name) for name in ("digest", "data", "labels_sha256", "taxonomy_sha256"))
+
+
+_made: WeakKeyDictionary[Doors, Desks] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def desks_of(doors: Doors) -> Desks:
+    """Return the desks of a service.
+
+    Raises
+    ------
+    ProblemError
+        503 where no store is set.
+    """
+    engine, store = doors.engine(), doors.store()
+    with _lock:
+        found = _made.get(doors)
+        if found is None or found.store is not store or found.engine is not engine:
+            found = _made[doors] = Desks(engine, store, doors.settings.webhook_hosts)
+        return found
+
+
+async def body_of(request: Request, model: type[_Model]) -> _Model:
+    """Read a JSON body.
+
+    Raises
+    ------
+    ProblemError
+        400 to 422, naming every wrong field.
+    """
+    check_type(request)
+    raw = parse_json(await read_body(request, BODY_MAX, _SECONDS))
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        fields = tuple(
+            FieldError(".".join(map(str, item["loc"])) or "(body)", item["msg"], type(item["input"]).__name__)
+            for item in error.errors(include_url=False)
+        )
+        raise ProblemError(WRONG_FIELDS, f"{len(fields)} fields are wrong.", errors=fields) from None
+
+
+async def away(work: Callable[..., _Result], *args: Any, **named: Any) -> _Result:
+    """Do work that waits for the store in a thread; what went wrong becomes a problem.
+
+    Raises
+    ------
+    ProblemError
+        404, 422 or 503.
+    """
+    try:
+        return await asyncio.to_thread(work, *args, **named)
+    except _UNKNOWN as error:
+        raise ProblemError(NOT_FOUND, str(error)) from None
+    except ListingError as error:
+        detail = f"{len(error.errors)} fields are wrong."
+        raise ProblemError(WRONG_FIELDS, detail, errors=error.errors) from None
+    except (UserError, InvalidRecordError) as error:
+        raise ProblemError(WRONG_FIELDS, str(error)) from None
+    except (BusyError, StoreUnavailableError):
+        detail = "The store did not take the record."
+        raise ProblemError(NOT_RECORDED, detail, headers={"Retry-After": "2"}) from None

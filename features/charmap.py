@@ -82,6 +82,8 @@ def _letters_alike() -> dict[str, str]:
                     alike.setdefault(char, entry["c"])
     # The table leaves out look-alikes that only a small font shows.
     alike |= dict(zip("кмтвнгɴʟʀʜᴅᴇᴋᴍᴘᴛᴊʙɢᴀᴜᴄᴏꜱκτη", "kmtbhrnlrhdekmptjbgaucosktn", strict=True))
+    # The final sigma is what the lunate one becomes; the small palochka is a bare stroke.
+    alike |= {"ς": "c", "ϲ": "c", "ӏ": "l"}
     # Signs of measurement, and letters whose likeness no reader sees.
     for char in "ΩΩωƍγσЬ":
         alike.pop(char, None)

@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
 from features.covert_weights import THINGS, CovertWeights
+from features.details import pieces
 from features.normalize import Normalized, normalize
 from features.schema import Listing
 from features.yaml_text import read_yaml
 
 _CONCEALING = frozenset({"concealment", "explicit", "tiny", "unlit", "unnoticed"})
+_ABILITIES = frozenset({"recording", "resolution", "remote", "wireless", "unattended", "dark", "unlit"})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u3131-\u3163\u1100-\u11ff\uff21-\uff5a]")
 
 
@@ -101,7 +103,32 @@ class CovertCameraDetector:
         -------
         CovertScore
         """
-        return self._score(title or normalize(listing.title), tuple(_details(listing)))
+        title = title or normalize(listing.title)
+        score = self._score(title, tuple(_details(listing)))
+        if self._weights.ordinary.search(title.text):
+            return score
+        told = max(self._told(listing), key=lambda other: other.probability, default=score)
+        return told if told.probability > score.probability else score
+
+    def _told(self, listing: Listing) -> Iterator[CovertScore]:
+        """Read what stands outside the title piece by piece, each as if it were a title, at a discount."""
+        for piece in pieces(listing):
+            if not self._may_tell(piece.text):
+                continue
+            read = self._score(normalize(piece.text), ())
+            logit = math.log(read.probability / (1.0 - read.probability)) - self._weights.pieces_discount
+            yield CovertScore(
+                _sigmoid(logit),
+                tuple(
+                    replace(one, field=piece.field, start=one.start + piece.start, end=one.end + piece.start)
+                    for one in read.evidence
+                ),
+            )
+
+    def _may_tell(self, text: str) -> bool:
+        """Whether a piece has any letters of a camera word; most have none."""
+        plain = normalize(text).text if not text.isascii() and _INVISIBLE.search(text) else text.lower()
+        return any(stem in plain for stem in self._weights.details_stems)
 
     def _score(self, title: Normalized, details: tuple[tuple[str, str], ...]) -> CovertScore:
         weights = self._weights
@@ -176,6 +203,16 @@ class CovertCameraDetector:
         yield from self._rules(both)
         if relation:
             yield relation
+        if only_for := self._only_for(title, in_title.keys()):
+            yield only_for
+
+    def _only_for(self, title: Normalized, seen: Set[str]) -> CovertEvidence | None:
+        """Evidence that the goods are a part or a case for such a thing."""
+        match = self._weights.accessory_words.search(title.text)
+        if match is None or len(seen & _ABILITIES) >= 2:
+            return None
+        found = _Found("title", title, match.start(), match.end())
+        return found.evidence(self._weights.relations["accessory"], "accessory")
 
     def _rules(self, seen: dict[str, _Found]) -> Iterator[CovertEvidence]:
         thing = any(name in seen for name in THINGS)

@@ -54,6 +54,7 @@ class CovertWeights:
         self.bias: float = raw["bias"]
         self.details_share: float = raw["details_share"]
         self.details_length: int = raw["details_length"]
+        self.pieces_discount: float = raw["pieces_discount"]
         self.details_stems: tuple[str, ...] = tuple(raw["details_stems"])
         self.details_groups: tuple[str, ...] = tuple(raw["details_groups"])
         self.ordinary_floor: float = raw["ordinary_floor"]
@@ -84,10 +85,12 @@ class CovertWeights:
         self.list_words = re.compile(raw["relations"]["list_words"])
         self.for_words = re.compile(raw["relations"]["for_words"])
         self.for_after_camera = re.compile(raw["relations"]["for_after_camera"])
+        self.accessory_words = re.compile(raw["relations"]["accessory_words"].strip())
         self.with_words = re.compile(raw["relations"]["with_words"])
         self._check()
+        self.ordinary = self._union(*(name for name, group in self.groups.items() if group.weight <= -2.0))
         self.camera = self._union("camera", "explicit", "camera_inside")
-        self.ability = self._union("recording", "resolution")
+        self.ability = self._union("recording", "resolution", "remote")
         self.about = self._union(*THINGS, "concealment")
         self.in_details = self._union("explicit", "camera_inside")
 

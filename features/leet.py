@@ -12,7 +12,7 @@ from itertools import product
 from math import prod
 
 from features.draft import Piece, in_place
-from features.words import english_words, known_words
+from features.words import common_words, english_words, known_words
 
 _SIGNS = {
     "0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
@@ -20,12 +20,13 @@ _SIGNS = {
 }  # fmt: skip
 _KNOWN_SIGNS = _SIGNS | {"1": "ily", "6": "gb", "!": "ily"}
 _MAX_READINGS = 64
+_LEAST_OF_FIGURES = 5
 
 CANDIDATE = re.compile(r"(?<![a-z0-9@$!|])[a-z0-9@$!|]{2,40}(?![a-z0-9@$!|])")
 _UNITS = "kg|mm|cm|ml|pc|pcs|xl|xxl|ft|in|oz|gb|tb|mb|lbs?|st|nd|rd|th|wd|pk|sets?|pairs?|hz|mah|mp|yr|ply|way|in\\d"
 SUSPECT = (
-    rf"[a-z][0134578@$!|]{{1,2}}[a-z]|(?<![^\W_])[0134578@$](?!(?:{_UNITS})(?![^\W_]))[a-z]{{2}}"
-    r"|[a-z]{2}[0134578@$](?![^\W_])"
+    rf"[a-z][0134578@$!|]{{1,3}}[a-z]|(?<![^\W_])[0134578@$]{{1,3}}(?!(?:{_UNITS})(?![^\W_]))[a-z]{{2}}"
+    r"|[a-z]{2}[0134578@$]{1,3}(?![^\W_])|[0134578@$!|][a-z][0134578@$!|]"
 )
 """What hints at leet; a figure with a unit does not."""
 
@@ -56,14 +57,23 @@ def read(token: str) -> str:
     if _FIGURE.fullmatch(token):
         return ""
     letters = sum(c.isalpha() for c in token)
-    if letters == len(token) or letters * 3 < len(token) or letters < 2 or len(token) > 24:
+    if letters == len(token) or not letters or len(token) > 24:
         return ""
+    if letters * 3 < len(token) or letters < 2:
+        return _mostly_figures(token)
     for word in _readings(token, _KNOWN_SIGNS):
         if word in known_words():
             return word
     if len(token) < 4 or letters * 3 < len(token) * 2 or not (token[0].isalpha() and token[-1].isalpha()):
-        return ""
+        return _mostly_figures(token)
     return next((w for w in _readings(token, _SIGNS) if w in english_words()), "")
+
+
+def _mostly_figures(token: str) -> str:
+    """Read a word of which little is left, such as ``7!$5u3``: a longer one, since model numbers are short."""
+    if len(token) < _LEAST_OF_FIGURES:
+        return ""
+    return next((word for word in _readings(token, _SIGNS) if word in common_words()), "")
 
 
 def change(token: str) -> list[Piece] | None:

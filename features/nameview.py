@@ -209,9 +209,14 @@ class NameViewer:
         """View of a listing: its title, then what the options add to it."""
         return self.view_listing(listing, title).text
 
-    def view_listing(self, listing: Listing, title: Normalized | None = None) -> NameView:
-        """As `of_listing`, with the way back; ``title`` saves normalising the title again."""
-        extra: list[str] = []
+    def view_listing(
+        self, listing: Listing, title: Normalized | None = None, also: Iterable[str] = ()
+    ) -> NameView:
+        """As `of_listing`, with the way back; ``title`` saves normalising the title again.
+
+        ``also`` holds further texts of the listing that name the goods where the title does not.
+        """
+        extra = list(also)
         if self.options.category and listing.category:
             extra.append(listing.category[-1])
         if self.options.attributes:

@@ -75,8 +75,12 @@ _HINTS = (
 
 
 def _evasive(text: str) -> bool:
-    """Whether any word may have been taken apart or spelled with figures."""
-    return any(hint.search(text) for hint in _HINTS) and _EVASIVE.search(text) is not None
+    """Whether any word may have been taken apart, spelled with figures or written in haste."""
+    if any(hint.search(text) for hint in _HINTS) and _EVASIVE.search(text) is not None:
+        return True
+    if not text.isascii() and spelling.han_parts().search(text):
+        return True
+    return spelling.slipped(text)
 
 
 def _untidy(text: str) -> bool:
@@ -123,11 +127,14 @@ def _read_characters(draft: Draft) -> None:
 def _join_words(draft: Draft) -> None:
     """Words that were taken apart or spelled with figures."""
     patterns = spelling.PATTERNS
+    if not draft.text.isascii():
+        draft.rewrite(spelling.han_parts(), spelling.join_parts)
     draft.rewrite(patterns["spaced"], spelling.join_spaced)
     for name in ("dotted_cjk", "pair_cjk", "spaced_cjk", "noisy_han", "noisy_hangul", "split_hangul"):
         draft.rewrite(patterns[name], spelling.letters_only)
     draft.rewrite(leet.CANDIDATE, leet.change)
     draft.rewrite(patterns["split_latin"], spelling.join_split)
+    draft.rewrite(spelling.LATIN, spelling.mend_slip)
 
 
 def _tidy(draft: Draft) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 
 _MIN_FREQUENCY = 40
+_COMMON_FREQUENCY = 1_000
 _MAX_RUN = 40
 
 
@@ -21,9 +22,19 @@ def known_words() -> frozenset[str]:
 @cache
 def english_words() -> frozenset[str]:
     """English words of four letters and more, from the frequency list of ``pyspellchecker``."""
+    return frozenset(w for w, n in _counts().items() if len(w) >= 4 and n >= _MIN_FREQUENCY and w.isascii())
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """English words that everybody knows, and ours: what may be read out of a word with hardly a letter left."""
+    return known_words() | {w for w in english_words() if _counts()[w] >= _COMMON_FREQUENCY}
+
+
+@cache
+def _counts() -> dict[str, int]:
     packed = resources.files("spellchecker").joinpath("resources", "en.json.gz").read_bytes()
-    counts: dict[str, int] = json.loads(gzip.decompress(packed))
-    return frozenset(w for w, n in counts.items() if len(w) >= 4 and n >= _MIN_FREQUENCY and w.isascii())
+    return json.loads(gzip.decompress(packed))
 
 
 def is_word(word: str) -> bool:

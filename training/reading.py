@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from features.audience import audience_of
-from features.groups import GroupMatcher, of_nyc, refine
+from features.details import pieces
+from features.groups import GroupMatch, GroupMatcher, of_nyc, refine
 from features.nameview import NameView, NameViewer
 from features.normalize import language, normalize
 from features.schema import Listing
 from features.taxonomy import Taxonomy
 from training.labels import Item
+
+# Share of the evidence from which words outside the title may name the goods.
+_SURE = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,10 @@ class Reader:
         """Read one listing."""
         view = self._viewer.view_listing(listing)
         match = self._matcher.match(view.title.text, listing.category)
+        if not match.code and (told := self._told_elsewhere(listing)):
+            said, code = told
+            view = self._viewer.view_listing(listing, view.title, also=(said,))
+            match = GroupMatch(code, 0.0)
         found = match.code or (of_nyc(listing.category[-1]) if listing.category else "")
         audience = audience_of(listing, view.title.text, self.taxonomy.groups.get(found)).audience
         group = refine(found, audience, self.taxonomy.groups)
@@ -87,6 +95,15 @@ class Reader:
             maker=listing.brand or "",
         )
         return Reading(view, text, group, spans, audience, language(listing.title))
+
+    def _told_elsewhere(self, listing: Listing) -> tuple[str, str] | None:
+        """Find goods that neither title nor category names: what the seller says of them, and their group."""
+        best, found = _SURE, None
+        for piece in pieces(listing):
+            match = self._matcher.match(normalize(piece.text).text)
+            if match.code and match.score > best:
+                best, found = match.score, (piece.text, match.code)
+        return found
 
     def read_item(self, item: Item) -> Reading:
         """Read a past result as if it were listed, so that training and serving see the same."""

@@ -243,10 +243,8 @@ ATTACKS: dict[str, Attack] = {
 HARMLESS_PHRASES: dict[str, dict[str, str]] = {
     "for": {"en": "Spare screws for {}", "ko": "{}용 여분 나사", "zh": "{} 专用备用螺丝"},
     "case_for": {"en": "Storage case for {}", "ko": "{}용 보관 케이스", "zh": "{} 专用收纳包"},
-    "without": {"en": "{}, without camera", "ko": "{} 카메라 없음", "zh": "{} 不带摄像头"},
-    "detector": {"en": "Detector for {}", "ko": "{} 탐지기", "zh": "{} 探测器"},
 }
-"""Phrases that make something else of the goods; ``without`` and ``detector`` are for covert cameras only."""
+"""Phrases that make an accessory of goods; for covert cameras they are written out in ``harmless_titles.tsv``."""
 
 
 def phrase(name: str, row: Row) -> Row:

@@ -18,6 +18,7 @@ from benchmarks.robustness.items import (
     FILES,
     as_listing,
     covert_titles,
+    harmless_titles,
     real_listings,
     recall_names,
     sample,
@@ -64,9 +65,11 @@ def _of_hazardous(data: Path, half: str) -> Iterator[Item]:
         for name in attacks():
             if changed := attacked(name, row, attacks()):
                 yield changed
-        for name in HARMLESS_PHRASES:
-            if row["id"].startswith("covert/") or name in ("for", "case_for"):
-                yield {**phrase(name, row), "id": f"phrase_{name}/{row['id']}"}
+        for name in HARMLESS_PHRASES if row["id"].startswith("sample/") else ():
+            yield {**phrase(name, row), "id": f"phrase_{name}/{row['id']}"}
+    for row in harmless_titles(half):
+        name, item = row["id"].split("/")
+        yield {**row, "id": f"phrase_{name}/covert/{item}"}
 
 
 def _of_real(data: Path, count: int) -> Iterator[Item]:
@@ -142,7 +145,9 @@ class Pairs:
         place = {item: at for at, item in enumerate(items)}
         self.manner = np.array([item.split("/", 1)[0] for item in items])
         self.source = np.array([item.split("/")[1] for item in items])
-        self.clean = np.array([place[f"{CLEAN}/{item.split('/', 1)[1]}"] for item in items])
+        clean = (f"{CLEAN}/{item.split('/', 1)[1]}" for item in items)
+        # A title that was written as harmless has no other form; it stands for itself.
+        self.clean = np.array([place.get(name, at) for at, name in enumerate(clean)])
 
     def rows(self, manners: frozenset[str], sources: tuple[str, ...]) -> np.ndarray:
         """Return the positions of disguised rows."""
@@ -182,12 +187,7 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     for system, point in thresholds(truth_, scores).items():
         flagged = scores[system][:, 0] >= np.float32(point) - 1e-6
         rows += _of_system(system, flagged, pairs, disguises)
-        for name in present:
-            if name.startswith("phrase_"):
-                value, spread, n = kept(flagged, pairs.clean, pairs.rows(frozenset({name}), SOURCES[:2]))
-                rows.append(
-                    figure(system, f"flag_gone_{name.removeprefix('phrase_')}", 1 - value, _less(spread), n)
-                )
+        rows += _gone(system, flagged, pairs, [name for name in present if name.startswith("phrase_")])
         clean = truth_.parts[f"manner_{CLEAN}"]
         for source in (*SOURCES, "real"):
             part = clean & truth_.parts[f"source_{source}"]
@@ -199,8 +199,21 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     return existing(rows)
 
 
-def _less(spread: Interval) -> Interval:
-    return Interval(1 - spread.high, 1 - spread.low)
+def _gone(system: str, flagged: np.ndarray, pairs: Pairs, phrases: list[str]) -> list[Row | None]:
+    """Return how often a phrase that makes something else of the goods clears them: goods, and words of cameras."""
+    rows: list[Row | None] = []
+    for name in phrases:
+        metric = f"flag_gone_{name.removeprefix('phrase_')}"
+        value, spread, n = kept(flagged, pairs.clean, pairs.rows(frozenset({name}), ("sample",)))
+        rows.append(
+            figure(system, f"{metric}_goods", 1 - value, Interval(1 - spread.high, 1 - spread.low), n)
+        )
+        written = pairs.rows(frozenset({name}), ("covert",))
+        if len(written):
+            gone = 1.0 - flagged[written]
+            drawn = draw_counts(len(gone)) @ gone / len(gone)
+            rows.append(figure(system, f"{metric}_cameras", float(gone.mean()), interval(drawn), len(gone)))
+    return rows
 
 
 def _of_system(system: str, flagged: np.ndarray, pairs: Pairs, disguises: frozenset[str]) -> list[Row | None]:

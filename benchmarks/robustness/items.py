@@ -16,6 +16,7 @@ from features.reader import ColumnMap, RejectedRow, read_listings
 Row = dict[str, Any]
 
 TITLES = Path(__file__).with_name("covert_titles.tsv")
+HARMLESS = Path(__file__).with_name("harmless_titles.tsv")
 SAMPLE = ROOT / "features" / "sample"
 LISTINGS = {
     "1688_zh": "1688_zh.csv.gz",
@@ -97,6 +98,17 @@ def covert_titles(half: str) -> list[Row]:
             "language": language,
         }
         for part, language, label, kind, title in rows
+        if part == half
+    ]
+
+
+def harmless_titles(half: str) -> list[Row]:
+    """Return titles in which words of covert cameras mean something else; id ``<phrase>/...``."""
+    lines = HARMLESS.read_text(encoding="utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    return [
+        {"id": f"{name}/{order_of(title)[:10]}", "title": title}
+        for part, _, name, title in rows
         if part == half
     ]
 

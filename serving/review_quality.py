@@ -82,7 +82,8 @@ def wilson(part: int, of: int) -> Share:
     p, zz = part / of, _Z * _Z
     middle = (p + zz / (2 * of)) / (1 + zz / of)
     reach = _Z / (1 + zz / of) * math.sqrt(p * (1 - p) / of + zz / (4 * of * of))
-    return Share(part, of, max(0.0, middle - reach), min(1.0, middle + reach))
+    low = 0.0 if part == 0 else max(0.0, middle - reach)  # exact where rounding would miss it
+    return Share(part, of, low, 1.0 if part == of else min(1.0, middle + reach))
 
 
 def quality(

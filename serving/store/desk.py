@@ -93,9 +93,9 @@ def put_claim(connection: Connection, claim: Claim, now: int) -> bool:
     found = connection.execute(
         statement.on_conflict_do_update(
             index_elements=[claims.c.marketplace, claims.c.listing_id], set_=changed, where=free
-        )
+        ).returning(claims.c.actor)
     )
-    return found.rowcount == 1
+    return found.first() is not None  # a count of rows is not given for an upsert on PostgreSQL
 
 
 def read_claim(connection: Connection, key: Key, now: int) -> Claim | None:

@@ -217,7 +217,7 @@ def test_a_key_has_an_end_a_scope_and_is_stored_as_a_digest(store):
 def test_a_key_cannot_have_more_than_its_role(store):
     with pytest.raises(AccessError, match="scopes among"):
         door_of(store).issue_key("p", "viewer", ("access.manage",), 1, "test")
-    with pytest.raises(AccessError, match="one of|a role of"):
+    with pytest.raises(AccessError, match="expected a role of"):
         door_of(store).issue_key("p", "owner", (), 1, "test")
 
 

@@ -11,7 +11,18 @@ from serving.policy_document import load_policy
 from serving.predictor import Predictor
 from serving.service import service_of
 from serving.settings import read_settings
+from serving.store import Store, StoreSink
 
 settings = read_settings(os.environ)
-app = create_app(lambda: Engine(Predictor(StubBundle(), load_policy())), settings)
+
+
+def engine() -> Engine:
+    predictor = Predictor(StubBundle(), load_policy())
+    if not settings.store:
+        return Engine(predictor)
+    store = Store(settings.store).open()
+    return Engine(predictor, StoreSink(store), store)
+
+
+app = create_app(engine, settings)
 service = service_of(app, settings.workers)

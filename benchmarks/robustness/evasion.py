@@ -13,6 +13,7 @@ from benchmarks.quality.task import Labels, Task, existing, figure
 from benchmarks.results_file import LABELS, OURS, Row
 from benchmarks.robustness import plain
 from benchmarks.robustness.attacks import ATTACKS, HARMLESS_PHRASES, Attack, attacked, phrase
+from benchmarks.robustness.attacks_late import LATE_ATTACKS
 from benchmarks.robustness.covert_camera import review_point
 from benchmarks.robustness.items import (
     FILES,
@@ -35,12 +36,12 @@ LONGEST = 1_000
 
 def attacks() -> dict[str, Attack]:
     """Return all attacks, those known while the normaliser was worked on first."""
-    return {**ATTACKS}
+    return {**ATTACKS, **LATE_ATTACKS}
 
 
 def late() -> frozenset[str]:
     """Return the names of the attacks that were written after the normaliser was frozen."""
-    return frozenset(attacks()) - frozenset(ATTACKS)
+    return frozenset(LATE_ATTACKS)
 
 
 def hazardous(data: Path, half: str = "test") -> list[Item]:
@@ -191,9 +192,9 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
         clean = truth_.parts[f"manner_{CLEAN}"]
         for source in (*SOURCES, "real"):
             part = clean & truth_.parts[f"source_{source}"]
-            rows.append(
-                figure(system, f"flagged_clean_{source}", float(flagged[part].mean()), None, int(part.sum()))
-            )
+            if part.any():
+                value = float(flagged[part].mean())
+                rows.append(figure(system, f"flagged_clean_{source}", value, None, int(part.sum())))
     rows.append(figure(LABELS, "attacks", float(len(disguises)), None, len(disguises), "attacks"))
     rows.append(figure(LABELS, "attacks_after_freeze", float(len(late())), None, len(late()), "attacks"))
     return existing(rows)

@@ -424,9 +424,8 @@ def _expectations_from(
     """Read what a bundle expects of words; nothing in bundles made before there were expectations."""
     if "type.expected" not in arrays:
         return None, 0.0
-    words = {
-        key.removeprefix("expected."): part for key, part in terms.items() if key.startswith("expected.")
-    }
+    # Whether the hazards are those of the taxonomy is for `Bundle` to say, in its own words.
+    words = {code: terms[f"expected.{code}"] for code in hazards if f"expected.{code}" in terms}
     return Expectations(words, hazards), float(arrays["type.expected"][0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import re
 from pathlib import Path
 
@@ -16,7 +17,8 @@ _MARGIN = 16.0  # millimetres, A4
 _BLUE, _SOFT, _INK, _LINE = (31, 78, 121), (90, 102, 117), (26, 34, 48), (215, 221, 228)
 _PHOTO_MM = 56.0
 _LABEL_MM = 44.0
-_CELL_CUT = 500
+_LINES_MAX = 42  # a row must fit on a page; the whole stands in the JSON
+_WIDEST_MM = 3.3  # of a character
 # What the font does not draw, and signs that turn the direction of text.
 _UNDRAWN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\U00010000-\U0010ffff\u200b-\u200f\u202a-\u202e\ufeff]"
@@ -72,6 +74,20 @@ def drawable(text: str) -> str:
     return _UNDRAWN.sub("□", text)
 
 
+def fitting(text: str, width_mm: float) -> str:
+    """Return as much of a text as takes `_LINES_MAX` lines of a width."""
+    per_line = max(1, int(width_mm / _WIDEST_MM))
+    kept: list[str] = []
+    left = _LINES_MAX
+    for line in text.split("\n"):
+        needed = max(1, math.ceil(len(line) / per_line))
+        if needed > left:
+            return "\n".join([*kept, line[: max(0, left * per_line - 1)] + "…"])
+        kept.append(line)
+        left -= needed
+    return "\n".join(kept)
+
+
 def _line(pages: _Pages, text: str, size: float, colour: tuple[int, int, int], height: float) -> None:
     pages.set_font("text", size=size)
     pages.set_text_color(*colour)
@@ -114,17 +130,18 @@ def _facts(pages: _Pages, facts: tuple[tuple[str, str], ...]) -> None:
         for name, value in facts:
             row = table.row()
             row.cell(drawable(name), style=FontFace(color=_SOFT))
-            # A cell must fit on a page; the whole stands in the JSON.
-            row.cell(drawable(value[:3_000]))
+            row.cell(fitting(drawable(value), width - _LABEL_MM))
 
 
 def _table(pages: _Pages, section: Section) -> None:
     pages.set_font("text", size=8)
     pages.set_draw_color(*_LINE)
     pages.set_text_color(*_INK)
-    cut = [[drawable(cell[:_CELL_CUT]) for cell in row] for row in section.rows]
-    longest = [max(len(row[n]) for row in [section.columns, *cut]) for n in range(len(section.columns))]
+    cells = [[" ".join(drawable(cell).split()) for cell in row] for row in section.rows]
+    longest = [max(len(row[n]) for row in [section.columns, *cells]) for n in range(len(section.columns))]
     widths = [min(max(size, 7), 46) for size in longest]
+    share = [pages.epw * width / sum(widths) for width in widths]
+    cut = [[fitting(cell, share[n]) for n, cell in enumerate(row)] for row in cells]
     with pages.table(
         col_widths=tuple(widths),
         width=pages.epw,

@@ -114,3 +114,34 @@ def test_two_disguises_at_once() -> None:
         outer = rng.choice(["zero_width", "dotted", "emoji", "decorated", "variation"])
         disguised = ANY_SCRIPT[outer](LATIN[inner](text))
         assert normalize(disguised).text == text, (inner, outer)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("8u8813 m@ch1n3", "bubble machine"),
+        ("d373c70r", "detector"),
+        ("7!$5u3 box", "tissue box"),
+        ("infalr matress", "infalr mattress"),
+        ("rechargable bluetoooth speakr", "rechargeable bluetooth speaker"),
+        ("扌聂亻象头", "摄像头"),
+        ("石兹力王求", "磁力球"),
+        ("neckӏaϲe", "necklace"),
+    ],
+)
+def test_words_with_hardly_a_letter_left_are_read(written: str, read: str) -> None:
+    assert normalize(written).text == read
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "rtx3080 a30114 se315",
+        "np-fw50 battery",
+        "iphone 15 m4 5s",
+        "graco evenflo fisher-price",
+        "王元 日月潭 木瓜",
+    ],
+)
+def test_models_makers_and_words_of_their_own_stay(title: str) -> None:
+    assert normalize(title).text == title

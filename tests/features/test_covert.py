@@ -177,3 +177,25 @@ def test_few_false_alarms_on_real_listings(data_dir: Path, detector: CovertCamer
                 flagged += detector.score_text(row[column][:1000]).probability >= 0.5
     assert total > 12_000
     assert flagged <= total * 0.005
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Replacement strap for spy camera watch",
+        "Travel pouch for hidden camera clock",
+        "스파이 카메라용 교체 배터리",
+        "몰래카메라 시계 보관 파우치",
+        "间谍摄像机专用电池",
+        "隐形摄像头收纳包",
+        "Detector for hidden cameras",
+        "몰카 찾는 렌즈 스캐너",
+    ],
+)
+def test_parts_cases_and_detectors_pass(detector: CovertCameraDetector, title: str) -> None:
+    assert detector.score_text(title).probability < 0.35
+
+
+def test_a_camera_that_calls_itself_an_accessory_is_still_found(detector: CovertCameraDetector) -> None:
+    title = "Case for spy camera clock 1080P wifi live view night vision"
+    assert detector.score_text(title).probability >= 0.5

@@ -16,6 +16,7 @@ from typing import Any
 
 from features.errors import UserError
 from serving.events import event
+from serving.settings import STARTER
 from serving.store import ModelRecord, OutboxEvent, Store
 from serving.store.engine import reading
 from serving.store.model_history import ModelEvent, read_model_events
@@ -232,7 +233,7 @@ def roll_back(store: Store, actor: str, why: str, to: str = "") -> ModelEvent:
 
 
 def _earlier(store: Store, champions: Sequence[ModelEvent], to: str) -> ModelEvent:
-    """Find what to go back to: never a version that was itself left by a rollback, unless it is named."""
+    """Find what to go back to: never what a rollback left, unless it is named; at last the starter bundle."""
     current = champions[0]
     candidates = [*champions[1:], *reversed(events_of(store, LOADED))]
     if to:
@@ -244,9 +245,13 @@ def _earlier(store: Store, champions: Sequence[ModelEvent], to: str) -> ModelEve
     wanted = str(current.body.get("previous", ""))
     order = [e for e in candidates if e.version == wanted and wanted not in left]
     order += [e for e in candidates if e.version != current.version and e.version not in left]
-    if not order:
+    if order:
+        return order[0]
+    starter = read_manifest(STARTER)
+    version = f"{starter.name}+{starter.digest[:8]}"
+    if version == current.version:
         raise PromotionError(f"Nothing served before {current.version}; promote another bundle instead.")
-    return order[0]
+    return ModelEvent(0, current.at, "", version, LOADED, {"path": str(STARTER)})
 
 
 def start_shadow(store: Store, kept: Kept, actor: str) -> ModelEvent:

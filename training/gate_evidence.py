@@ -217,7 +217,7 @@ def _pair(
     known = np.array(gains)[~np.isnan(gains)]
     low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
     positives = sum(_positives(part, k, rows) for k in columns)
-    gain = sign * (now - before)
+    gain = sign * (now - before) + 0.0
     return Paired(
         part.name, over, label, figure, len(rows), positives, before, now, gain, float(low), float(high)
     )

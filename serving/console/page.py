@@ -98,7 +98,7 @@ class Pages:
         Parameters
         ----------
         template
-            File in ``templates/``; it extends ``layout.html`` and gets ``t`` (texts), ``actor``, ``csrf``, ``here``.
+            File in ``templates/``; it extends ``layout.html`` and gets ``t`` (texts), ``actor``, ``form_token``, ``here``.
         context
             What the template shows.
         """
@@ -108,7 +108,7 @@ class Pages:
         shared = {
             "t": words,
             "actor": actor,
-            "csrf": request.scope.get("csrf", ""),
+            "form_token": request.scope.get("csrf", ""),
             "here": request.url.path,
             "there": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "places": [place for place in self.places if actor.may(place.permission)],
@@ -135,7 +135,7 @@ class Pages:
         if loaded is None:
             return {}
         groups = loaded.predictor.taxonomy.groups
-        return {code: group.names.get(language, code) for code, group in groups.items()}
+        return {code: getattr(group, "names", {}).get(language, code) for code, group in groups.items()}
 
     def go(self, path: str, message: str = "", **query: object) -> Response:
         """Send the browser on after a form, with a line to show there."""

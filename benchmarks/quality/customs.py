@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.quality.baselines import boosted, logistic, shared_categories, tfidf
-from benchmarks.quality.resample import at_budget_draws, draw_counts, interval
+from benchmarks.quality.resample import at_budgets_draws, draw_counts, interval
 from benchmarks.quality.task import Labels, Task, existing, figure
 from benchmarks.results_file import LABELS, OURS, Row
 from training.heads import sigmoid
@@ -192,11 +192,11 @@ def measure(truth: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     counts = draw_counts(n)
     rows: list[Row | None] = []
     draws: dict[tuple[str, str], np.ndarray] = {}
+    both = np.column_stack([y, critical])
     for system, S in scores.items():
-        for budget in BUDGETS:
+        precisions, recalls = at_budgets_draws(both, S[:, 0], counts, BUDGETS)
+        for budget, precision, recall in zip(BUDGETS, precisions[:, 0], recalls[:, 1], strict=True):
             at = f"{budget * 100:.0f}"
-            precision = at_budget_draws(y, S[:, 0], counts, budget)[0]
-            recall = at_budget_draws(critical, S[:, 0], counts, budget)[1]
             draws[system, f"p_at_{at}"], draws[system, f"critical_recall_at_{at}"] = precision, recall
             p, r = at_budget(y, S[:, 0], budget)[0], at_budget(critical, S[:, 0], budget)[1]
             rows.append(figure(system, f"p_at_{at}", p, interval(precision), n))

@@ -5,7 +5,7 @@ A draw is a count per item. Figures under counts equal those of the items writte
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,22 +77,38 @@ def brier_skill_draws(y: np.ndarray, p: np.ndarray, counts: np.ndarray) -> np.nd
         return np.where(base > 0, 1 - (counts @ (p - y) ** 2 / n) / base, np.nan)
 
 
-def at_budget_draws(
-    y: np.ndarray, score: np.ndarray, counts: np.ndarray, budget: float
+def at_budgets_draws(
+    Y: np.ndarray, score: np.ndarray, counts: np.ndarray, budgets: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return precision and recall of each draw when its best-scored share is looked at; each shape (draws,).
+    """Return precision and recall of each draw when its best-scored shares are looked at.
 
     Items of equal score are taken in their order; recall is NaN without a positive.
+
+    Parameters
+    ----------
+    Y
+        ndarray of shape (n, k): outcomes that are found or missed.
+    budgets
+        b shares of the items.
+
+    Returns
+    -------
+    precision, recall : ndarray of shape (b, k, draws)
     """
     order = np.argsort(-score, kind="stable")
-    ordered = counts[:, order]
-    size = max(1, round(budget * len(y)))
-    before = np.cumsum(ordered, axis=1) - ordered
-    taken = np.clip(size - before, 0, ordered)
-    found = taken @ y[order]
-    total = ordered @ y[order]
+    ordered, Y = counts[:, order], Y[order]
+    before = np.cumsum(ordered, axis=1)
+    before -= ordered
+    total = (ordered @ Y).T
+    found = []
+    sizes = [max(1, round(budget * len(Y))) for budget in budgets]
+    for size in sizes:
+        taken = np.subtract(size, before)
+        np.clip(taken, 0, ordered, out=taken)
+        found.append((taken @ Y).T)
+    hits = np.array(found)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return found / size, np.where(total > 0, found / total, np.nan)
+        return hits / np.array(sizes)[:, None, None], np.where(total > 0, hits / total, np.nan)
 
 
 def written_out_draws(

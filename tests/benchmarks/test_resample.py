@@ -46,15 +46,16 @@ def test_interval_leaves_out_draws_without_a_figure() -> None:
     assert np.isnan(interval(np.array([np.nan])).low)
 
 
-@pytest.mark.parametrize("budget", [0.03, 0.2, 1.0])
-def test_precision_and_recall_at_a_budget_are_those_of_the_written_out_items(budget: float) -> None:
-    from benchmarks.quality.resample import at_budget_draws
+def test_precision_and_recall_at_budgets_are_those_of_the_written_out_items() -> None:
+    from benchmarks.quality.resample import at_budgets_draws
     from training.metrics import at_budget
 
     rng = np.random.default_rng(5)
-    y, score = (rng.random(60) < 0.3).astype(float), rng.random(60)
+    Y, score, budgets = (rng.random((60, 2)) < 0.3).astype(float), rng.random(60), (0.03, 0.2, 1.0)
     counts = draw_counts(60, draws=40)
-    precision, recall = at_budget_draws(y, score, counts, budget)
-    for count, p, r in zip(counts, precision, recall, strict=True):
-        rows = np.repeat(np.arange(60), count.astype(int))
-        assert (p, r) == pytest.approx(at_budget(y[rows], score[rows], budget))
+    precision, recall = at_budgets_draws(Y, score, counts, budgets)
+    for b, budget in enumerate(budgets):
+        for k, y in enumerate(Y.T):
+            for count, p, r in zip(counts, precision[b, k], recall[b, k], strict=True):
+                rows = np.repeat(np.arange(60), count.astype(int))
+                assert (p, r) == pytest.approx(at_budget(y[rows], score[rows], budget))

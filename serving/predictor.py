@@ -373,7 +373,12 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
 
     policy = load_policy(settings.policy)
     register = None if settings.register is None else Register.read(settings.register)
-    predictor = Predictor(Bundle.load(settings.bundle or STARTER), policy, clock, Checks(KcCheck(register)))
+    bundle = Bundle.load(settings.bundle or STARTER)
+    if bundle.image_encoder is not None:
+        from serving.photo_vectors import photo_vectors
+
+        bundle.look = photo_vectors(bundle.image_encoder, settings)
+    predictor = Predictor(bundle, policy, clock, Checks(KcCheck(register)))
     # Weights and word lists are read at their first use; that is to be now and not the first listing's wait.
     predictor.decide([_FIRST], explain="always")
     return predictor

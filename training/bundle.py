@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,7 @@ class Bundle:
         # By identity; the listing is kept beside, so its id cannot pass to another object meanwhile.
         self._recent: dict[int, tuple[Listing, Reading, np.ndarray]] = {}
         self._image_encoder: ImageEncoder | None = None
+        self.look: Callable[[Listing], np.ndarray | None] | None = None
         self._explainer = Explainer(self.model.hazard_type, self.model.lab, manifest.hazards)
 
     @property
@@ -216,9 +217,11 @@ class Bundle:
         ----------
         photos
             Per listing, `features.image_features.main_vectors` of its usable photos by `image_encoder`, shape
-            (n_photos, dim); None where there are none. Without it, or in a bundle without heads on photos, the words
-            decide.
+            (n_photos, dim); None where there are none. What ``look`` gives where it is left out and ``look`` is set;
+            without either, or in a bundle without heads on photos, the words decide.
         """
+        if photos is None and self.look is not None and self.model.image is not None:
+            photos = [self.look(listing) for listing in listings]
         readings, embeddings = self.read(listings)
         q, p, basis, p_noncompliant = self.laboratory(readings, embeddings, photos)
         if "covert_camera" in self.manifest.hazards:

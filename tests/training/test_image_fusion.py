@@ -14,6 +14,8 @@ from features import image_intake
 from features.image_features import PhotoReader, main_vectors
 from features.image_intake import Photo
 from features.schema import parse_listing
+from serving.predictor import load_predictor
+from serving.settings import Settings
 from training.bundle import Bundle
 from training.config import Config
 from training.heads import sigmoid
@@ -293,3 +295,18 @@ def test_photos_are_seen_as_the_matcher_sees_them(bundle):
     np.testing.assert_allclose(
         main_vectors(photos, bundle.image_encoder), [one.vectors[0] for one in reader.read(photos)], atol=1e-6
     )
+
+
+def test_the_predictor_looks_at_the_photos_it_may_see(pictured, tmp_path):
+    for name, fire in (("dark", True), ("bright", False)):
+        drawn(3_000, fire).save(tmp_path / f"{name}.png")
+    predictor = load_predictor(Settings(bundle=pictured, image_folder=tmp_path))
+    images = (["dark.png"], ["bright.png"], ["../dark.png", "https://x.example/a.png"], [])
+    listings = [
+        parse_listing({"id": str(i), "title": "Halo Koi 12", "images": one}) for i, one in enumerate(images)
+    ]
+    decisions = predictor.decide(listings, explain="never")
+    dark, bright, unseen, none = (
+        next(one.p for one in decision.hazards if one.hazard == "fire") for decision in decisions
+    )
+    assert dark > none > bright and unseen == none

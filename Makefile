@@ -58,6 +58,7 @@ benchmark: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.run
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.strictness
+	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.robustness.run
 	$(BIN)/python -m benchmarks.document
 
 # An hour on two cores. The page of hits and misses shows third-party photos: it stays in .cache.

@@ -14,10 +14,15 @@ import click
 from serving.cli_access import access
 from serving.cli_audit import audit, retention
 from serving.cli_bans import bans, catalogue
+from serving.cli_events import events
+from serving.cli_evidence import evidence
 from serving.cli_labs import GROUPS as LABORATORY
+from serving.cli_notices import notices
 from serving.cli_options import STORE_VARIABLE, clear_errors, default_store
 from serving.cli_policy import policy
+from serving.cli_reconcile import reconcile
 from serving.cli_science import COMMANDS as SCIENCE
+from serving.cli_sellers import complaints, sellers
 
 if TYPE_CHECKING:
     from features.reader import ColumnMap
@@ -485,7 +490,8 @@ def _fetch_photos(source: str, output: Path, hosts: tuple[str, ...]) -> None:
     )
 
 
-for group in (bans, catalogue, audit, retention, access, policy, *SCIENCE, *LABORATORY):
+FOLLOW_UP = (notices, reconcile, complaints, sellers, evidence, events)
+for group in (bans, catalogue, audit, retention, access, policy, *SCIENCE, *LABORATORY, *FOLLOW_UP):
     main.add_command(group)
 
 

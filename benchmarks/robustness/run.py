@@ -1,7 +1,7 @@
 """Measure robustness tasks: ``python -m benchmarks.robustness.run --data DIR``, all of them or those named.
 
-Every full run looks at locked test parts, so it is noted in ``results/looks.jsonl``. ``--quick`` checks the machinery on
-every eighth row of the data and writes nothing.
+Every full run looks at locked test parts, so it is noted in ``results/looks.jsonl``. ``--quick`` checks the machinery
+on every eighth row of the data and writes nothing.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def _result(line: int, row: Mapping[str, Any], layout: Layout) -> Result:
     sample, analyte = clean(row.get("sample_id")), clean(row.get("analyte"))
     if not sample or not analyte:
         raise _RowError("missing", "no sample number" if not sample else f"sample {sample}: no test item")
-    hazard = hazard_of(analyte)
+    hazard = hazard_of(analyte) or _hazard_named(analyte)
     if not hazard:
         raise _RowError(
             "analyte", f"sample {sample}: test item {analyte[:60]!r} is not known; add it to analytes.yaml"
@@ -191,6 +191,14 @@ def _result(line: int, row: Mapping[str, Any], layout: Layout) -> Result:
         method=clean(row.get("method"))[:200],
         note=clean(row.get("note"))[:500],
     )
+
+
+def _hazard_named(analyte: str) -> str:
+    """Return the hazard whose name in any language stands there, as on the form that goes out with an order."""
+    from features.taxonomy import load_taxonomy
+
+    wanted = fold(analyte)
+    return next((h.code for h in load_taxonomy().hazards if wanted in map(fold, h.names.values())), "")
 
 
 def _known(sample: str, unit: str) -> Unit:

@@ -1,7 +1,7 @@
 """Which listings of a catalogue offer the same goods: the units that a plan samples.
 
 Listings are compared with their nearest neighbours by the matcher that also finds banned goods again; those that are
-surely the same product form a cluster, and so do chains of them.
+taken for the same product (its ``near`` point) form a cluster, and so do chains of them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def cluster_listings(
         rows = np.arange(start, min(start + _BLOCK, len(listings)))
         pairs, cosines = _near(vectors, rows)
         p = reader.matcher.compare([(views[a], views[b]) for a, b in pairs], cosines)
-        for (a, b), same in zip(pairs, (p >= reader.matcher.exact).tolist(), strict=True):
+        for (a, b), same in zip(pairs, (p >= reader.matcher.near).tolist(), strict=True):
             if same:
                 _join(parent, a, b)
         progress(len(rows))

@@ -172,7 +172,7 @@ def demo(picture: Path | None, **model: Path | None) -> None:
     \b
     Examples:
       listing-risk bans demo
-      listing-risk bans demo --picture docs/figures/relisting.png
+      listing-risk bans demo --picture docs/figures/relisting_demo.png
     """
     import tempfile
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
@@ -15,6 +15,9 @@ import orjson
 from features.schema import Listing
 from serving.policy import Action, Cause, FiredRule, MatchFact, RiskLevel, State
 from training.scores import Basis, PastResult, Phrase
+
+if TYPE_CHECKING:
+    from features.image_decode import Photo
 
 FLOOR = 0.01
 """Hazards below this probability are left out of the answer unless a rule fired on them."""
@@ -103,10 +106,14 @@ class PhotoNote:
 
 @dataclass(frozen=True, slots=True)
 class PhotosSeen:
-    """How many photos were compared with those of banned items, and notes on those that were not."""
+    """How many photos were compared with those of banned items, and notes on those that were not.
+
+    ``taken`` are the photos that could be used, by position in ``images``, so that what was judged can be kept.
+    """
 
     compared: int = 0
     notes: tuple[PhotoNote, ...] = ()
+    taken: tuple[tuple[int, Photo], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serving.predictor import Predictor
     from serving.retroaction import BanOffice
     from serving.settings import Settings
-    from serving.store import OutboxEvent, Recorded, Store
+    from serving.store import OutboxEvent, Picture, Recorded, Store
 
 
 class DecisionSink(Protocol):
@@ -36,6 +36,7 @@ class DecisionSink(Protocol):
         keys: Sequence[str | None] | None = None,
         answers: Sequence[Mapping[str, Any]] | None = None,
         events: Sequence[tuple[OutboxEvent, ...]] | None = None,
+        images: Sequence[tuple[Picture, ...]] | None = None,
     ) -> Sequence[Recorded]:
         """Record all of them or raise; the answer waits for it."""
         ...

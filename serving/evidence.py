@@ -19,6 +19,7 @@ from serving.notices_desk import NoticeDesk
 from serving.notices_rules import TaskKind
 from serving.statements import hazards_of, limit_value, limits_of
 from serving.store import Store, StoredDecision
+from serving.store.ban_photos import BanPhoto, read_ban_photos
 from serving.store.canonical import canonical
 from serving.store.deliveries import read_deliveries
 from serving.store.engine import reading
@@ -203,8 +204,10 @@ class EvidenceDesk:
             theirs: Sequence[StoredPhoto] = ()
             if entry is not None:
                 with reading(self.store.engine) as connection:
-                    seq = read_photo_source(connection, entry.item.marketplace or "", entry.item.id)
-                    theirs = read_photos(connection, seq) if seq is not None else ()
+                    theirs = _kept_with(read_ban_photos(connection, entry.ban_id))
+                    if not theirs:  # banned for its words: its photos may stand with a decision on it
+                        seq = read_photo_source(connection, entry.item.marketplace or "", entry.item.id)
+                        theirs = read_photos(connection, seq) if seq is not None else ()
             banned = None
             if entry is not None:
                 banned = entry.to_json() | {"photos": [_photo(p) for p in theirs[:_PHOTOS_SHOWN]]}
@@ -282,6 +285,13 @@ def _event(at: datetime, what: str, actor: str, body: dict[str, Any]) -> dict[st
 def _brief(body: Any) -> dict[str, Any]:
     """Return what is short of an audited body; the whole of it stands in the notice itself."""
     return {name: value for name, value in body.items() if name not in ("products", "tasks", "hits")}
+
+
+def _kept_with(photos: Sequence[BanPhoto]) -> tuple[StoredPhoto, ...]:
+    """Photos as they are kept with a ban."""
+    return tuple(
+        StoredPhoto(photo.position, "image/jpeg", photo.digest().hex(), photo.picture) for photo in photos
+    )
 
 
 def _photo(photo: StoredPhoto) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.schema import Listing
-from serving.decisions import PhotoNote, PhotosSeen
+from serving.decisions import Decision, PhotoNote, PhotosSeen
+from serving.store.prepare import OPEN_ACTIONS
+from serving.store.records import Picture
 
 if TYPE_CHECKING:
     from features.encoders import EncoderIdentity
@@ -38,14 +40,15 @@ class SeenPhoto:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """The photos of one listing: those that could be read, and notes on the others."""
+    """The photos of one listing: those that were read, those that were taken in, and notes on the others."""
 
     photos: tuple[SeenPhoto, ...] = ()
     notes: tuple[PhotoNote, ...] = ()
+    taken: tuple[tuple[int, Photo], ...] = ()
 
     def seen(self) -> PhotosSeen:
         """Return what a decision says of it."""
-        return PhotosSeen(len(self.photos), self.notes)
+        return PhotosSeen(len(self.photos), self.notes, self.taken)
 
 
 class Eyes:
@@ -94,10 +97,10 @@ class Eyes:
             detail = f"the first {PHOTOS_MAX} photos are looked at, {left} were not"
             notes.append(PhotoNote(PHOTOS_MAX, "too_many", detail))
         if not read:
-            return Look((), tuple(notes))
+            return Look((), tuple(notes), tuple(photos))
         features = self.reader.read([photo for _, photo in photos])
         seen = (SeenPhoto(at, photo, one) for (at, photo), one in zip(photos, features, strict=True))
-        return Look(tuple(seen), tuple(notes))
+        return Look(tuple(seen), tuple(notes), tuple(photos))
 
 
 def picture_of(photo: Photo) -> bytes:
@@ -109,6 +112,13 @@ def picture_of(photo: Photo) -> bytes:
     held = io.BytesIO()
     Image.fromarray(small(photo, KEPT_SIDE).pixels).save(held, "JPEG", quality=KEPT_QUALITY)
     return held.getvalue()
+
+
+def pictures_of(decision: Decision) -> tuple[Picture, ...]:
+    """Return the photos to be kept with a decision: those of listings that somebody is to act on."""
+    if decision.photos is None or decision.action not in OPEN_ACTIONS:
+        return ()
+    return tuple(Picture(picture_of(photo), position=at) for at, photo in decision.photos.taken)
 
 
 def missing_packages() -> tuple[str, ...]:

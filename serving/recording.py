@@ -18,6 +18,7 @@ from serving.callers import LOCAL, caller_of
 from serving.decisions import Decision, Earlier
 from serving.doors import DecisionSink, Doors
 from serving.events import decision_events
+from serving.photos import pictures_of
 from serving.policy import Action
 from serving.problems import CONFLICT, NOT_RECORDED, OVERLOADED, WRONG_FIELDS, ProblemError
 from serving.requests import Item
@@ -26,7 +27,7 @@ from serving.store.engine import reading
 from serving.store.errors import BusyError, ConflictError, InvalidRecordError
 
 if TYPE_CHECKING:
-    from serving.store import OutboxEvent, Store
+    from serving.store import OutboxEvent, Picture, Store
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 log = logging.getLogger("serving.recording")
@@ -165,6 +166,7 @@ class Recorder:
             return answers
         began = time.perf_counter()
         try:
+            images = await _images(decided)
             recorded = await sink.record(
                 [one.decision for one in decided],
                 [one.item.listing for one in decided],
@@ -172,6 +174,7 @@ class Recorder:
                 keys=[asked.key_of(one.position) for one in decided],
                 answers=answers,
                 events=[_events(one) for one in decided],
+                images=images,
             )
             self.doors.metrics.recording.observe(time.perf_counter() - began)
             fresh = [one for one, row in zip(decided, recorded, strict=True) if not row.replayed]
@@ -187,6 +190,13 @@ class Recorder:
     async def _earlier(self, sink: DecisionSink, decision_id: str) -> dict[str, Any]:
         self.doors.metrics.replayed.inc()
         return await sink.earlier_answer(decision_id)
+
+
+async def _images(decided: Sequence[Decided]) -> list[tuple[Picture, ...]] | None:
+    """The photos that are kept; made smaller in a thread, and not at all where none were looked at."""
+    if not any(one.decision.photos and one.decision.photos.taken for one in decided):
+        return None
+    return await asyncio.to_thread(lambda: [pictures_of(one.decision) for one in decided])
 
 
 def _events(one: Decided) -> tuple[OutboxEvent, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.photos import missing_packages
+from serving.photos import missing_packages, pictures_of
 from serving.run import sample_listings
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def play(office: BanOffice) -> Shown:
     copy = edited_copy()
     listing = parse_listing(copy)
     decision = office.decider.decide([listing], "always")[0]
-    office.store.record([decision_record(listing, decision)], timeout_s=30)
+    images = pictures_of(decision)
+    office.store.record([decision_record(listing, decision, images=images)], timeout_s=30)
     return Shown(ban.entry.to_json(), copy, decision.to_json())
 
 

@@ -15,6 +15,7 @@ from serving.catalogue import Catalogue, CatalogueSearch
 from serving.decisions import Decision
 from serving.events import decision_events
 from serving.matching import MatchCheck, MatchFinder, PhotoSearch
+from serving.photos import pictures_of
 from serving.predictor import Explain
 from serving.store import Store
 from serving.store.bans import read_decided_on
@@ -194,7 +195,8 @@ class BanOffice:
         for (listing, decision), key in zip(decided, keys, strict=True):
             state = before[key].state if key in before else None
             told = decision_events(decision, marketplace=key[0], earlier_state=state)
-            records.append(decision_record(listing, decision, caller=actor, events=told))
+            images = pictures_of(decision)
+            records.append(decision_record(listing, decision, caller=actor, events=told, images=images))
         self.store.record(records, timeout_s=60)
 
     def _photo_hits(self, entry: Entry) -> dict[Key, Listing]:

@@ -164,7 +164,7 @@ def prepare_decision(record: DecisionRecord, now: int) -> Prepared:
         (
             "images",
             {
-                "position": position,
+                "position": position if picture.position is None else picture.position,
                 "media_type": picture.media_type,
                 "digest": digest,
                 "content": picture.content,

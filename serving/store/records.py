@@ -24,10 +24,14 @@ def moment(at: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A photo as it was judged; erased with the text."""
+    """A photo as it was judged; erased with the text.
+
+    ``position`` is its place among the listing's images, by default its place among the pictures given.
+    """
 
     content: bytes
     media_type: str = "image/jpeg"
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from serving.store.decided import decision_record, full_json
 from serving.store.errors import InvalidRecordError
 from serving.store.group import Recorded
 from serving.store.prepare import Prepared
-from serving.store.records import DecisionRecord, OutboxEvent
+from serving.store.records import DecisionRecord, OutboxEvent, Picture
 from serving.store.store import Store
 from serving.store.writer import WriterState
 
@@ -37,6 +37,7 @@ class StoreSink:
         keys: Sequence[str | None] | None = None,
         answers: Sequence[Mapping[str, Any]] | None = None,
         events: Sequence[tuple[OutboxEvent, ...]] | None = None,
+        images: Sequence[tuple[Picture, ...]] | None = None,
     ) -> tuple[Recorded, ...]:
         """Write decisions, all or none, without blocking the event loop; returns after fsync.
 
@@ -52,6 +53,8 @@ class StoreSink:
             ``decision.to_json()`` per decision, where the caller has them already.
         events
             Per decision, what others are told about it.
+        images
+            Per decision, the photos that are kept with it.
 
         Returns
         -------
@@ -69,7 +72,7 @@ class StoreSink:
         StoreUnavailableError
             Answer 503.
         """
-        sides = (keys, answers, events)
+        sides = (keys, answers, events, images)
         counts = {len(decisions), len(listings), *(len(side) for side in sides if side is not None)}
         if len(counts) != 1:
             raise InvalidRecordError(
@@ -82,6 +85,7 @@ class StoreSink:
                 keys[row] if keys else None,
                 answers[row] if answers else None,
                 events[row] if events else (),
+                images[row] if images else (),
             )
             for row, (decision, listing) in enumerate(zip(decisions, listings, strict=True))
         ]
@@ -90,9 +94,15 @@ class StoreSink:
             return self._store.prepare(
                 [
                     decision_record(
-                        listing, decision, caller=caller, idempotency_key=key, answer=answer, events=told
+                        listing,
+                        decision,
+                        caller=caller,
+                        idempotency_key=key,
+                        answer=answer,
+                        events=told,
+                        images=pictures,
                     )
-                    for listing, decision, key, answer, told in records
+                    for listing, decision, key, answer, told, pictures in records
                 ]
             )
 

@@ -267,6 +267,14 @@ def test_over_http(office_at, here, client_of):
     copy = {"id": "n", "title": "gift", "images": [data(cropped(picture(1)))]}
     scored = client.post("/v1/score", json=copy).json()
     assert scored["action"] == "block" and scored["matches"][0]["photos"][0]["verified"]
+    with reading(office.store.engine) as connection:
+        kept = connection.execute(schema.images.select()).mappings().all()
+    assert [row["position"] for row in kept] == [0] and bytes(kept[0]["content"])[:2] == b"\xff\xd8"
+    client.post("/v1/score", json={"id": "fine", "title": "gift", "images": [data(branded(30))]})
+    with reading(office.store.engine) as connection:
+        assert len(connection.execute(schema.images.select()).all()) == 1, (
+            "photos of what is allowed are not kept"
+        )
     stored = client.get(f"/v1/decisions/{scored['decision_id']}").json()
     assert stored["decision"]["matches"] == scored["matches"]
 

@@ -176,6 +176,8 @@ TABLE: Mapping[Route, str] = {
     ("GET", "/console/decisions"): "decisions.read",
     ("GET", "/console/sellers"): "sellers.read",
     ("GET", "/console/seller"): "sellers.read",
+    ("GET", "/console/appeals"): "sellers.read",
+    ("POST", "/console/appeals/{appeal_id}"): "appeals.decide",
     ("GET", "/console/bans"): "bans.read",
     ("GET", "/console/bans/{ban_id}"): "bans.read",
     ("POST", "/console/bans/{ban_id}/change"): "bans.write",

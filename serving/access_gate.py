@@ -164,7 +164,7 @@ class AccessGate:
             request.scope["actor"] = NOBODY
             return receive
         actor, secret = await self._who(request)
-        request.scope |= {"actor": actor, "csrf": csrf_token(secret), "door": self._door}
+        request.scope.update({"actor": actor, "csrf": csrf_token(secret), "door": self._door})
         self._check_rate(request, actor, asked)
         if actor.how == "nobody" and asked != PUBLIC:
             headers = {"WWW-Authenticate": 'Bearer realm="listing-risk"'}

@@ -91,10 +91,10 @@ def choice_named(name: str) -> Choice:
     ------
     ReviewError
     """
-    found = next((choice for choice in CHOICES if choice == name), None)
-    if found is None:
-        raise ReviewError(f"got choice {name[:40]!r}, expected one of {', '.join(CHOICES)}")
-    return found
+    for choice in CHOICES:
+        if choice == name:
+            return choice
+    raise ReviewError(f"got choice {name[:40]!r}, expected one of {', '.join(CHOICES)}")
 
 
 def suspected(stored: StoredDecision) -> tuple[str, ...]:

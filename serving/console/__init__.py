@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access_gate import Refuse
+from serving.console.appeals import AppealsRoom
 from serving.console.banned import BansRoom
 from serving.console.bulk import BulkRoom
 from serving.console.decided import DecidedRoom
@@ -35,6 +36,7 @@ PLACES: tuple[Place, ...] = (
     Place("/console/second", "nav.second", "queue.read"),
     Place("/console/bulk", "nav.bulk", "queue.read"),
     Place("/console/sellers", "nav.sellers", "sellers.read"),
+    Place("/console/appeals", "nav.appeals", "sellers.read"),
     Place("/console/bans", "nav.bans", "bans.read"),
     Place("/console/decisions", "nav.decisions", "decisions.read"),
     Place("/console/policy", "nav.policy", "policy.read", "rules"),
@@ -52,6 +54,7 @@ ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (
     SecondRoom,
     BulkRoom,
     SellersRoom,
+    AppealsRoom,
     BansRoom,
     DecidedRoom,
     PolicyRoom,

@@ -98,7 +98,7 @@ class Pages:
         Parameters
         ----------
         template
-            File in ``templates/``; it extends ``layout.html`` and gets ``t`` (texts), ``actor``, ``form_token``, ``here``.
+            File in ``templates/``; it extends ``layout.html`` and gets ``t``, ``actor``, ``form_token``, ``here``.
         context
             What the template shows.
         """

@@ -43,7 +43,8 @@ class PeopleRoom:
 
     async def _page(self, request: Request, **more: Any) -> Response:
         shown = await away(self._shown)
-        return self.pages.render(request, "people.html", **({"shown_key": "", "link": ""} | shown | more))
+        context: dict[str, Any] = {"shown_key": "", "link": ""} | shown | more
+        return self.pages.render(request, "people.html", **context)
 
     def _shown(self) -> dict[str, Any]:
         door, now = self.door(), now_utc()

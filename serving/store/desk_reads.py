@@ -152,7 +152,7 @@ def recent_counts(connection: Connection, since: datetime) -> RecentCounts:
     )
 
 
-def _lines() -> sa.Select[Any]:
+def _lines() -> Any:
     d, i = schema.decisions, schema.inputs
     return sa.select(
         d.c.seq,

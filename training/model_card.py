@@ -47,6 +47,7 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy) -> str:
         f"- {metrics['records']['lab']} laboratory results, chosen because suspect: order, not market prevalence.",
         f"- {metrics['records']['rounds']} rows of inspection rounds: how often a product group fails. Rounds choose "
         "popular or suspect goods; groups without rounds take their parent's rate.",
+        *_photos(manifest),
         "- Test priors of product groups and injury probabilities of the taxonomy, many of them marked assumptions.",
         "",
         "Files: " + "; ".join(f"`{path}` {digest[:12]}" for path, digest in manifest.data.items()) + ".",
@@ -84,3 +85,17 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy) -> str:
             f"| {figures['brier']:.4f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _photos(manifest: Manifest) -> list[str]:
+    """Say what photos taught, where the bundle was trained with some."""
+    images = manifest.metrics.get("images")
+    if images is None:
+        return []
+    kept = [code for code, gain in images.get("gain", {}).items() if gain["kept"]]
+    said = (
+        f"they speak for {', '.join(kept)} and for no other hazard"
+        if kept
+        else "they help no hazard: not used"
+    )
+    return [f"- Photos of {images['items']} past results; held out, {said}."]

@@ -203,6 +203,8 @@ def test_the_bundle_carries_what_photos_taught(pictured, bundle):
     images = manifest.metrics["images"]
     assert images["items"] == RECALLS - RECALLS // 8 - 1 and sum(images["unusable"].values()) == 1
     assert {code for code, gain in images["gain"].items() if gain["kept"]} == {"fire", "choking"}
+    card = (pictured / "card.md").read_text(encoding="utf-8")
+    assert f"Photos of {images['items']} past results; held out, they speak for choking, fire" in card
     assert isinstance(bundle.model.image, ImageHeads) and isinstance(bundle.model.image.joining, Joining)
     assert bundle.image_encoder is bundle.image_encoder is not None
 

@@ -7,13 +7,15 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import features.image_fetch
 import training.fetch
@@ -21,6 +23,9 @@ from features.errors import OutsideError
 from features.image_fetch import Fetcher
 from features.image_intake import Unusable
 from serving.cli import main
+from training.bundle import Bundle
+from training.config import Config
+from training.pipeline import train
 from training.recall_photos import PhotoCounts, fetch_photos, read_lines, stored_photos
 from training.records import Recall
 from training.sources.jsonl import to_line
@@ -235,3 +240,63 @@ def test_the_command_fetches_records_and_then_their_photos(publisher, tmp_path, 
 def test_a_source_without_known_hosts_needs_one(tmp_path):
     done = CliRunner().invoke(main, ["fetch", "kats", "--output", str(tmp_path), "--key", "k", "--photos"])
     assert done.exit_code == 2 and "name it: --photo-host" in done.output
+
+
+def drawn(number: int, fire: bool) -> bytes:
+    """A dark box or a bright ring."""
+    rng = np.random.default_rng(number)
+    image = Image.new("RGB", (120, 120), (255, 255, 255))
+    draw = ImageDraw.Draw(image)
+    x, y, r = rng.uniform(45, 75), rng.uniform(45, 75), rng.uniform(22, 34)
+    if fire:
+        draw.rectangle((x - r, y - r, x + r, y + r), fill=tuple(int(v) for v in rng.integers(10, 60, 3)))
+    else:
+        draw.ellipse((x - r, y - r, x + r, y + r), outline=(230, 150, 40), width=int(rng.integers(6, 12)))
+    held = io.BytesIO()
+    image.save(held, "PNG")
+    return held.getvalue()
+
+
+def test_from_the_publisher_to_a_bundle_that_reads_photos(publisher, tmp_path, monkeypatch):
+    """Records and photos are fetched, trained on, and come out in the bundle."""
+    names = ("Aurora", "Bento", "Cirrus", "Delta", "Ember", "Fjord", "Gala", "Halo")
+    hazard = {True: "can overheat, posing a fire hazard.", False: "can detach, posing a choking hazard."}
+    publisher.recalls = [
+        {
+            "RecallNumber": f"26{n:03}",
+            "RecallDate": f"2025-01-{1 + n % 28:02}",
+            "Title": f"Example Recalls {names[n % 8]} {n}",
+            "Products": [{"Name": f"{names[n % 8]} {names[n // 8 % 8]} {n}"}],
+            "Hazards": [{"Name": f"Parts {hazard[n % 3 == 0]}"}],
+            "Images": [{"URL": publisher.url(f"{'dark' if n % 3 == 0 else 'ring'}/{n}")}],
+        }
+        for n in range(120)
+    ]
+    answer = publisher.answer
+
+    def with_drawn(path: str) -> tuple[int, dict[str, str], bytes]:
+        kind, _, number = path.strip("/").partition("/")
+        if kind in ("dark", "ring"):
+            return 200, {"Content-Type": "image/png"}, drawn(int(number), kind == "dark")
+        return answer(path)
+
+    monkeypatch.setattr(publisher, "answer", with_drawn)
+    source = training.fetch.network_source(
+        "cpsc_api", base=publisher.url("Recall"), first_year=2025, today=date(2025, 12, 31)
+    )
+    with httpx.Client(timeout=10.0) as http:
+        training.fetch.fetch(source, tmp_path, web=Web(http, pause=0.0))
+    assert run(tmp_path, publisher.fetcher()).stored == 120
+    config = Config.model_validate(
+        {
+            "name": "fetched",
+            "sources": [{"reader": "records", "path": "cpsc_api.records.jsonl"}],
+            "images": {"photos": ["cpsc_api.photos.jsonl"]},
+            "root_rate": 0.05,
+            "root_rate_source": "made up for the test",
+            "folds": 3,
+        }
+    )
+    images = train(config, tmp_path, tmp_path / "bundle").metrics["images"]
+    assert images["items"] == 120 and not images["unusable"]
+    assert images["gain"]["fire"]["kept"] == 1 and Bundle.load(tmp_path / "bundle").image_encoder is not None

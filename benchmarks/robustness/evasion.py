@@ -68,6 +68,10 @@ def _of_hazardous(data: Path, half: str) -> Iterator[Item]:
                 yield changed
         for name in HARMLESS_PHRASES if row["id"].startswith("sample/") else ():
             yield {**phrase(name, row), "id": f"phrase_{name}/{row['id']}"}
+    facts = truth()
+    for row in sample("test" if half == "test" else "dev"):
+        if not facts[row["id"]]["hazards"]:
+            yield {**row, "id": f"{CLEAN}/harmless/{row['id']}"}
     for row in harmless_titles(half):
         name, item = row["id"].split("/")
         yield {**row, "id": f"phrase_{name}/covert/{item}"}
@@ -102,8 +106,8 @@ def labels_of(ids: tuple[str, ...]) -> Labels:
     manner = np.array([one.split("/")[0] for one in ids])
     source = np.array([one.split("/")[1] for one in ids])
     parts = {f"manner_{name}": manner == name for name in dict.fromkeys(manner.tolist())}
-    parts |= {f"source_{name}": source == name for name in (*SOURCES, "real")}
-    return Labels(ids, ("",), (source != "real").astype(float)[:, None], parts)
+    parts |= {f"source_{name}": source == name for name in (*SOURCES, "real", "harmless")}
+    return Labels(ids, ("",), np.isin(source, SOURCES).astype(float)[:, None], parts)
 
 
 def ours(data: Path, half: str = "test") -> np.ndarray:
@@ -190,7 +194,7 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
         rows += _of_system(system, flagged, pairs, disguises)
         rows += _gone(system, flagged, pairs, [name for name in present if name.startswith("phrase_")])
         clean = truth_.parts[f"manner_{CLEAN}"]
-        for source in (*SOURCES, "real"):
+        for source in (*SOURCES, "real", "harmless"):
             part = clean & truth_.parts[f"source_{source}"]
             if part.any():
                 value = float(flagged[part].mean())

@@ -1,7 +1,7 @@
 """Attacks that were written after the normaliser was frozen: a third of all.
 
-Nothing of `features` is imported here. `FROZEN` is the commit of the normaliser as it was when this file was begun; nothing
-of it was changed by what these attacks showed. (The covert-camera detector's weights were set once more after it, on false
+Nothing of `features` is imported here. `FROZEN` is the commit of the normaliser as it was when this file was begun;
+nothing of it was changed by what these attacks showed. (The covert-camera detector was set once more after it, on false
 alarms of real listings, before these attacks were ever run.)
 """
 

@@ -139,7 +139,11 @@ class CheckData:
 
 
 def read_for_checks(
-    config: Config, folder: Path, taxonomy: Taxonomy, listings: Mapping[str, Listing] | None = None
+    config: Config,
+    folder: Path,
+    taxonomy: Taxonomy,
+    listings: Mapping[str, Listing] | None = None,
+    reader: Reader | None = None,
 ) -> CheckData:
     """Read every source of a configuration for the checks.
 
@@ -162,7 +166,7 @@ def read_for_checks(
     lab, unlabelled = from_laboratory(results, taxonomy, cuts)
     left_out.update(unlabelled)
     labelled_recalls = from_recalls(recalls, taxonomy)
-    reader = Reader(taxonomy)
+    reader = reader or Reader(taxonomy)
     return CheckData(
         lab,
         labelled_recalls,
@@ -184,6 +188,7 @@ def check_data(
     *,
     today: date,
     listings: Mapping[str, Listing] | None = None,
+    reader: Reader | None = None,
     say: Say = lambda _: None,
 ) -> CheckReport:
     """Read what a configuration names and run every check.
@@ -196,6 +201,8 @@ def check_data(
         Results dated later are wrong.
     listings
         By id; lets the checks compare when a text was written with when its result was known.
+    reader
+        Of this taxonomy, where one is at hand; making one takes seconds.
     say
         Called with each step.
 
@@ -209,7 +216,7 @@ def check_data(
     from training.checks_times import text_after_result, times
 
     say("reading sources")
-    data = read_for_checks(config, folder, taxonomy, listings)
+    data = read_for_checks(config, folder, taxonomy, listings, reader)
     steps: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
         ("label coverage", lambda: coverage(data, taxonomy, config.lab.min_failed)),
         ("times", lambda: times(data, today)),

@@ -16,9 +16,9 @@ from training.labels import LabelMatrix
 from training.splits import clusters, group_folds
 
 _FEWEST = 30
-_SURE = 0.85
+_SURE = 0.75
 _SHARE = 0.015
-_SEPARABLE = 0.8
+_SEPARABLE = 0.88
 
 
 def contradictions(data: CheckData, taxonomy: Taxonomy) -> list[Finding]:
@@ -89,7 +89,7 @@ def doubtful_labels(data: CheckData, taxonomy: Taxonomy, n_folds: int) -> list[F
     """Find labels that products like them deny on both sides, where names tell failed from passed well.
 
     Goods of one name may truly differ; so this speaks only where held-out scores separate failed from passed (AUC of
-    0.8) and where failed goods look passed AND passed goods look failed.
+    0.88) and where failed goods look passed AND passed goods look failed.
     """
     findings: list[Finding] = []
     for k, code in enumerate(taxonomy.codes):
@@ -152,6 +152,6 @@ def _held_out(labels: LabelMatrix, texts: list[str], y: np.ndarray, n_folds: int
     for fold in group_folds(groups, n_folds, np.random.default_rng(0)):
         train = np.setdiff1d(np.arange(len(texts)), fold)
         if 0 < y[train].sum() < len(train) and len(fold):
-            model = LogisticRegression(C=10.0, max_iter=500).fit(X[train], y[train])
+            model = LogisticRegression(C=5.0, max_iter=500).fit(X[train], y[train])
             p[fold] = model.predict_proba(X[fold])[:, 1]
     return p

@@ -14,8 +14,10 @@ from serving.console.appeals import AppealsRoom
 from serving.console.banned import BansRoom
 from serving.console.bulk import BulkRoom
 from serving.console.decided import DecidedRoom
+from serving.console.events_out import EventsRoom
 from serving.console.item import ItemRoom
 from serving.console.laboratory import LaboratoryRoom
+from serving.console.notices import NoticesRoom
 from serving.console.overview import OverviewRoom
 from serving.console.page import PageRoom, Pages, Place
 from serving.console.people import PeopleRoom
@@ -37,11 +39,13 @@ PLACES: tuple[Place, ...] = (
     Place("/console/bulk", "nav.bulk", "queue.read"),
     Place("/console/sellers", "nav.sellers", "sellers.read"),
     Place("/console/appeals", "nav.appeals", "sellers.read"),
+    Place("/console/notices", "nav.notices", "notices.read"),
     Place("/console/bans", "nav.bans", "bans.read"),
     Place("/console/decisions", "nav.decisions", "decisions.read"),
     Place("/console/policy", "nav.policy", "policy.read", "rules"),
     Place("/console/laboratory", "nav.laboratory", "laboratory.read"),
     Place("/console/quality", "nav.quality", "quality.read", "rules"),
+    Place("/console/events", "nav.events", "events.read", "rules"),
     Place("/console/people", "nav.people", "access.manage", "rules"),
 )
 """The navigation, in order; a room adds its entry here."""
@@ -54,6 +58,8 @@ ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (
     SecondRoom,
     BulkRoom,
     SellersRoom,
+    NoticesRoom,
+    EventsRoom,
     AppealsRoom,
     BansRoom,
     DecidedRoom,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -130,3 +131,14 @@ def read_listing_decisions(
         .limit(size)
     )
     return tuple(rows.scalars())
+
+
+def read_titles(connection: Connection, decision_ids: Sequence[str]) -> dict[str, str]:
+    """Titles of decisions' listings; those that retention erased are left out."""
+    d, i = schema.decisions, schema.inputs
+    rows = connection.execute(
+        sa.select(d.c.id, i.c.payload)
+        .join(i, i.c.seq == d.c.seq)
+        .where(d.c.id.in_(list(decision_ids)), i.c.payload.is_not(None))
+    )
+    return {row[0]: str(orjson.loads(row[1]).get("title") or "") for row in rows}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -121,7 +123,9 @@ class NoticesRoom:
         }
         desks, now = desks_of(self.pages.doors), now_utc()
         if given["deadline"]:
-            raw["deadline"] = f"{given['deadline']}T23:59:59+09:00"
+            raw["deadline"] = _end_of(
+                given["deadline"], desks.notices.rules.calendar(raw["jurisdiction"]).zone
+            )
         return desks.office.take_in(notice_request(raw), actor, now)
 
     async def notice(self, request: Request) -> Response:
@@ -203,6 +207,14 @@ _FIELDS = (
     "kind", "authority", "number", "jurisdiction", "reason", "url", "title", "brand", "models", "seller_id",
     "listing_ids", "marketplace", "deadline",
 )  # fmt: skip
+
+
+def _end_of(day: str, zone: ZoneInfo) -> datetime:
+    """Return the last second of a day where the authority is."""
+    try:
+        return datetime.combine(date.fromisoformat(day), time(23, 59, 59), zone)
+    except ValueError:
+        raise UserError(f"got {day[:20]!r}, expected a day such as 2026-11-30") from None
 
 
 def _key(request: Request) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 // Shortcuts, photos on request, a confirmation before forms that ask for one. Every page works without it.
 "use strict";
 (() => {
-  const typing = (node) => node instanceof HTMLElement && (node.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(node.tagName));
+  const typing = (node) => node instanceof HTMLElement && (node.isContentEditable || node.matches("textarea, select, input:not([type=checkbox], [type=radio])"));
   const press = (key) => {
     const found = document.querySelector(`[data-key="${key}"]`);
     if (!found) return false;

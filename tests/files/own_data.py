@@ -56,14 +56,32 @@ def results(n: int = 320, seed: int = 0) -> list[dict[str, str]]:
 def recalls(n: int = 60, seed: int = 1) -> list[dict[str, str]]:
     """Recalled goods in Chinese columns."""
     rng, rows = random.Random(seed), []
-    goods = [("儿童金属项链", "铅"), ("磁力珠玩具", "误吞磁铁"), ("充电器", "触电"), ("婴儿摇铃", "窒息")]
+    goods = [("金属项链", "铅"), ("磁力珠玩具", "误吞磁铁"), ("充电器", "触电"), ("婴儿摇铃", "窒息")]
+    looks = (
+        "星空",
+        "海洋",
+        "森林",
+        "彩虹",
+        "恐龙",
+        "公主",
+        "熊猫",
+        "兔子",
+        "火车",
+        "机器人",
+        "蝴蝶",
+        "草莓",
+        "柠檬",
+        "月亮",
+        "城堡",
+    )
     for number in range(n):
-        name, reason = goods[number % len(goods)]
+        thing, reason = goods[number % len(goods)]
+        name = f"{looks[number // 4 % len(looks)]}{rng.choice('红蓝绿黄紫橙粉')}{thing}"
         day = (date(2024, 6, 1) + timedelta(days=9 * number)).isoformat()
         rows.append(
             {
                 "召回原因": reason,
-                "产品名称": f"{rng.choice('红蓝绿黄紫')}色 {name} {number}号",
+                "产品名称": name,
                 "召回日期": day,
             }
         )

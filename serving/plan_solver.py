@@ -169,9 +169,9 @@ class Programme:
             total += prices.most[place] * (rule.most or 0) - prices.least[place] * rule.least
         return total + float(np.maximum(best, 0).sum())
 
-    def integral(self, columns: np.ndarray, seconds: float, gap: float) -> tuple[np.ndarray, dict[str, int]]:
-        """Solve the integer programme over some columns; returns the chosen ones and unmet quotas."""
-        matrix, right, names = self.rows(columns)
+    def integral(self, columns: np.ndarray, seconds: float, gap: float) -> np.ndarray:
+        """Solve the integer programme over some columns; returns the chosen ones."""
+        matrix, right, _ = self.rows(columns)
         n = len(columns)
         extra = matrix.shape[1] - n
         worth = np.concatenate([self.value[columns], np.full(extra, -self.penalty)])
@@ -184,11 +184,8 @@ class Programme:
             options={"time_limit": seconds, "mip_rel_gap": gap},
         )
         if found.x is None:
-            return np.zeros(0, np.intp), {}
-        chosen = columns[found.x[:n] > 0.5]
-        short = iter(found.x[n:])
-        unmet = {self.problem.rules[code].name: round(next(short)) for name, code in names if name == "least"}
-        return chosen, {name: missing for name, missing in unmet.items() if missing > 0}
+            return np.zeros(0, np.intp)
+        return columns[found.x[:n] > 0.5]
 
 
 def _top(values: np.ndarray, count: int) -> np.ndarray:
@@ -244,10 +241,15 @@ def solve(problem: Problem, seconds: float = 30.0, gap: float = 1e-3) -> Solutio
         columns = np.union1d(columns, fresh)
     kept = np.union1d(columns[_top(profit[columns], _KEPT)], _top(profit, _KEPT // 2))
     left = max(seconds - (time.monotonic() - started), seconds / 4)
-    chosen, unmet = programme.integral(kept, left, gap)
-    chosen = _within(programme, chosen)
-    total = float(programme.value[chosen].sum())
-    net = total - programme.penalty * sum(unmet.values())
+    chosen = programme.integral(kept, left, gap)
+    chosen = _within(programme, chosen, programme.value)
+    unmet = _unmet(programme, chosen)
+    # Out of time the solver may stop at a poor choice: what the prices alone would take can be better.
+    quick = _within(programme, kept, profit)
+    quick_unmet = _unmet(programme, quick)
+    if _net(programme, quick, quick_unmet) > _net(programme, chosen, unmet):
+        chosen, unmet = quick, quick_unmet
+    total, net = float(programme.value[chosen].sum()), _net(programme, chosen, unmet)
     worst = max(abs(bound), 1e-12)
     # The bound is on value less penalties; shown without the penalties that nothing can avoid.
     return Solution(
@@ -260,10 +262,20 @@ def solve(problem: Problem, seconds: float = 30.0, gap: float = 1e-3) -> Solutio
     )
 
 
-def _within(programme: Programme, chosen: np.ndarray) -> np.ndarray:
-    """Drop least valuable choices while a limit is exceeded by the solver's rounding; in whole numbers."""
+def _net(programme: Programme, chosen: np.ndarray, unmet: dict[str, int]) -> float:
+    return float(programme.value[chosen].sum()) - programme.penalty * sum(unmet.values())
+
+
+def _unmet(programme: Programme, chosen: np.ndarray) -> dict[str, int]:
+    items = programme.item[chosen]
+    short = {rule.name: rule.least - int(rule.items[items].sum()) for rule in programme.problem.rules}
+    return {name: missing for name, missing in short.items() if missing > 0}
+
+
+def _within(programme: Programme, chosen: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Take choices, the best first, while no limit is exceeded; in whole numbers, whatever the solver rounded."""
     p = programme.problem
-    order = chosen[np.argsort(-programme.value[chosen], kind="stable")]
+    order = chosen[np.argsort(-by[chosen], kind="stable")]
     money, items = p.money, p.items
     capacity, sellers = p.capacity.astype(np.int64).copy(), p.seller_room.astype(np.int64).copy()
     most = [np.inf if rule.most is None else rule.most for rule in p.rules]

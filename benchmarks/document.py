@@ -213,9 +213,9 @@ def page(found: Sequence[Section]) -> str:
         "brackets are 95 % intervals (bootstrap over items, the same draws for every system). `ours` is what",
         "`listing-risk train` writes and `listing-risk batch` scores; method checks on other data call the training",
         "package instead and say so. The score of every item lies beside each results file, and `make test` computes",
-        "every quality figure again from them where the data is present. Settings were chosen inside the training part;",
-        "each reading of a test part is noted in `benchmarks/results/looks.jsonl`. `make benchmark` measures the quality",
-        "and robustness tasks again; the quality tasks take some 20 minutes of one core, measured task by task.",
+        "every quality figure again from them where the data is present. Settings were chosen inside the training",
+        "part; each reading of a test part is noted in `benchmarks/results/looks.jsonl`. `make benchmark` measures",
+        "quality and robustness tasks again; the first take some 20 minutes of one core, measured task by task.",
     ]
     for section in found:
         lines += ["", f"## {section.head.title}", "", section.text, "", *_main_table(section)]

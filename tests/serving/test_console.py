@@ -424,3 +424,41 @@ def test_values_as_people_read_them():
         "2일",
         "-2시간",
     ]
+
+
+# --- colours ---------------------------------------------------------------------------------------------------------
+
+ON = (
+    *(("ink", ground) for ground in ("bg", "card", "hover", "gray-soft")),
+    *(("soft", ground) for ground in ("bg", "card", "hover", "gray-soft")),
+    *((name, f"{name}-soft") for name in ("red", "amber", "blue", "violet", "green")),
+    ("red", "card"), ("amber", "card"), ("green", "card"), ("accent", "card"), ("accent", "bg"),
+    ("accent-ink", "accent"), ("ink", "accent-soft"), ("ink", "amber-soft"), ("ink", "red-soft"),
+    ("side-ink", "side"), ("side-soft", "side"), ("side-ink", "side-on"),
+)  # fmt: skip
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def palettes():
+    text = (FOLDER / "static" / "console.css").read_text("utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", text, re.DOTALL)
+    assert len(blocks) == 2
+    wide = {name: "#" + "".join(c * 2 for c in code[1:]) if len(code) == 4 else code
+            for name, code in re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", blocks[0])}  # fmt: skip
+    dark = {name: "#" + "".join(c * 2 for c in code[1:]) if len(code) == 4 else code
+            for name, code in re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", blocks[1])}  # fmt: skip
+    return {"light": wide, "dark": wide | dark}
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_text_can_be_read_on_its_ground(name):
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    palette = palettes()[name]
+    for ink, ground in ON:
+        lighter, darker = sorted((luminance(palette[ink]), luminance(palette[ground])), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (ink, ground)

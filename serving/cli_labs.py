@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from serving.cli_options import FILE, actor_option, clear, show, store_option, who
+from serving.cli_simulate import simulate
 
 if TYPE_CHECKING:
     from features.reader import ColumnMap
@@ -323,7 +324,9 @@ def refunds(store: str) -> None:
 
 
 @results.command("export")
-@click.option("--output", "-o", type=_PATH, required=True, help="JSONL for the source `sample` of a configuration.")
+@click.option(
+    "--output", "-o", type=_PATH, required=True, help="JSONL for the source `sample` of a configuration."
+)
 @store_option
 @clear
 def export(output: Path, store: str) -> None:
@@ -396,4 +399,4 @@ def demo_loop(output: Path, seed: int) -> None:
     click.echo(json.dumps(report, ensure_ascii=False, indent=2))
 
 
-GROUPS = (plan, results, estimate, demo_loop)
+GROUPS = (plan, results, estimate, simulate, demo_loop)

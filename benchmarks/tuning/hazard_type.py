@@ -44,8 +44,10 @@ CHANGES: tuple[Mapping[str, Any], ...] = (
     {"half_life_years": 16.0},
     {"kind_smoothing": 3.0},
     {"expected_weight": 0.0},
-    {"expected_weight": 0.4},
-    {"expected_weight": 1.2},
+    {"expected_weight": 0.3},
+    {"expected_weight": 0.5},
+    {"expected_weight": 1.0},
+    {"expected_weight": 1.3},
 )
 TEXTS = ("view", "view_and_group", "raw")
 

@@ -78,9 +78,9 @@ def read_history(
 
 
 def _truth(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    values = table[name]
-    if not values.isin([0, 1, True, False]).all():
+    values = table[name].to_numpy()
+    if not bool(np.isin(values, (0, 1)).all()):
         raise HistoryError(
             f"{path.name}: column {name}: expected 0 and 1 in every row; untested rows are left out"
         )
-    return values.to_numpy().astype(bool)
+    return values.astype(bool)

@@ -63,6 +63,7 @@ class Expectations:
                 pattern = phrase if _EAST_ASIAN.search(phrase) else f" {phrase}"
                 by_phrase.setdefault(pattern, []).append(position[code])
         self.words = {code: tuple(phrases) for code, phrases in words.items()}
+        self.hazards = tuple(hazards)
         self._patterns = tuple(by_phrase)
         self._hazards = tuple(by_phrase.values())
         self._search = ahocorasick_rs.AhoCorasick(list(self._patterns))

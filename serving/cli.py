@@ -244,8 +244,18 @@ def _pair(entry: str) -> tuple[str, str]:
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Leave out what was not known on this day.")
 @click.option("--output", "-o", type=_PATH, required=True, help="Folder of the bundle.")
 @click.option("--track/--no-track", default=False, help="Record the run and the version in MLflow.")
-def train(config_file: Path, data: Path, as_of: Any, output: Path, track: bool) -> None:
-    """Train a bundle from past results.
+@click.option(
+    "--work",
+    type=_PATH,
+    default=Path(".listing-risk/work"),
+    show_default=True,
+    help="Finished steps; the next run goes on from them.",
+)
+@click.option("--fresh", is_flag=True, help="Do every step again.")
+def train(
+    config_file: Path, data: Path, as_of: Any, output: Path, track: bool, work: Path, fresh: bool
+) -> None:
+    """Train a bundle from past results; steps whose data, settings and code did not change are not done again.
 
     \b
     Examples:
@@ -266,7 +276,7 @@ def train(config_file: Path, data: Path, as_of: Any, output: Path, track: bool) 
             if not console.is_terminal:
                 console.print(step, highlight=False)
 
-        manifest = run(config, data, output, say=say)
+        manifest = run(config, data, output, work=None if fresh else work, say=say)
     if track:
         from training.registry import register
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from features.cache import CachedEncoder, EmbeddingCache
 from features.encoders import Encoder, load_encoder
 from features.expectations import Expectations, expected_words
 from features.groups import of_cpsc
@@ -40,6 +41,7 @@ from training.rates import GroupRate, group_rates
 from training.reading import Reader, Reading
 from training.scores import PastResult
 from training.splits import clusters, group_folds
+from training.stages import Stages
 from training.untaught import untaught_type_heads
 
 Say = Callable[[str], None]
@@ -207,9 +209,7 @@ def _lab_heads(
         part = [texts[i] for i in rows]
         vocabulary = NgramVocabulary.fit(part, min_documents=config.lab.min_documents)
         X = design_matrix(vocabulary, part, lab.embeddings[rows])
-        weights, intercept = fit_binary_heads(
-            X, Y[rows], known[rows], weight[rows], config.lab.strength
-        )
+        weights, intercept = fit_binary_heads(X, Y[rows], known[rows], weight[rows], config.lab.strength)
         cut = len(vocabulary)
         return TextHeads(vocabulary, weights[:cut], weights[cut:], intercept)
 
@@ -261,6 +261,7 @@ def train(
     *,
     taxonomy: Taxonomy | None = None,
     encoder: Encoder | None = None,
+    work: Path | None = None,
     say: Say = lambda _: None,
 ) -> Manifest:
     """Train a bundle and write it to ``output``.
@@ -273,6 +274,9 @@ def train(
         Folder of the source files.
     output
         Folder of the bundle; an older bundle there is replaced once the new one is whole.
+    work
+        Folder of finished steps; a run whose data, settings and code are those of an earlier one takes its steps from
+        there. None does every step.
     say
         Called with each step, for a progress display.
 
@@ -283,6 +287,9 @@ def train(
     """
     taxonomy = taxonomy or load_taxonomy()
     encoder = encoder or load_encoder(config.encoder)
+    stages = Stages(work, say)
+    if work is not None:
+        encoder = CachedEncoder(encoder, EmbeddingCache(work / "embeddings"))
     say("reading sources")
     dataset = load_dataset(config, data, taxonomy)
     reader = Reader(taxonomy)
@@ -291,9 +298,18 @@ def train(
     say(f"reading and encoding {len(dataset.lab)} laboratory results")
     lab = prepare(dataset.lab, reader, encoder)
     say("fitting which hazard a non-compliant product has")
-    hazard_type, held_out, kinds = fit_type_model(recalls, taxonomy, config)
+    common = (config.folds, config.seed, encoder.identity.sha256, taxonomy_hash(taxonomy))
+    hazard_type, held_out, kinds = stages.once(
+        "hazard_type",
+        (dataset.recalls.content_hash(), config.heads.model_dump(), *common),
+        lambda: fit_type_model(recalls, taxonomy, config),
+    )
     say("fitting hazards with laboratory results")
-    lab_model, lab_figures = fit_lab_model(lab, taxonomy, config)
+    lab_model, lab_figures = stages.once(
+        "laboratory",
+        (dataset.lab.content_hash(), config.model_dump(mode="json", exclude={"sources", "name"}), *common),
+        lambda: fit_lab_model(lab, taxonomy, config),
+    )
     say("failure rates of product groups")
     parents: dict[str, str | None] = {code: group.parent for code, group in taxonomy.groups.items()}
     stated = {code: g.failure_rate for code, g in taxonomy.groups.items() if g.failure_rate is not None}

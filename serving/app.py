@@ -27,6 +27,7 @@ from serving.decisions_api import DecisionsApi
 from serving.doors import DecisionSink, Doors, Engine, MakeRoom, Work
 from serving.edge import Edge, json_response, on_http, on_problem
 from serving.events_api import EventsApi, deliver_events
+from serving.holds import follow_holds
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.labs_api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
@@ -62,6 +63,7 @@ ROOMS: tuple[MakeRoom, ...] = (
 """What answers; each adds its routes here, and nowhere else."""
 WORKS: tuple[Work, ...] = (
     follow_bans,
+    follow_holds,
     deliver_events,
     follow_policies,
     sign_checkpoints,

@@ -92,6 +92,10 @@ def replay(
     from serving.predictor import Predictor
 
     stored = store.decision(decision_id)
+    if stored.body.get("hold_ended"):
+        return _report(stored, (), f"its hold ended: it follows from decision {stored.body['hold_ended']}")
+    if stored.actor != "system":
+        return _report(stored, (), f"it was decided by {stored.actor}, not computed")
     if stored.listing is None:
         when = stored.erased_at.isoformat() if stored.erased_at else "an unknown time"
         return _report(stored, (), f"the listing's text was erased at {when} after its retention time")

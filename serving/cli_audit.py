@@ -59,7 +59,7 @@ def verify(
       listing-risk audit verify
       listing-risk audit verify --store postgresql://risk@db.example/risk --checkpoints /mnt/worm/checkpoints
       listing-risk audit verify --public-key 3b6a... --json
-    """  # noqa: D301  (click reads the backspace itself)
+    """
     import os
 
     from rich.console import Console
@@ -149,7 +149,7 @@ def replay(
     Examples:
       listing-risk audit replay 0199f2d4-7c1e-7a55-9d60-6b1f1f6f2a11
       listing-risk audit replay 0199f2d4-7c1e-7a55-9d60-6b1f1f6f2a11 --bundle ./bundle-june
-    """  # noqa: D301
+    """
     from features.certification import Register
     from serving.audit import replay as run
     from serving.certificates import KcCheck
@@ -208,7 +208,7 @@ def checkpoint(store: str, checkpoints: Path | None) -> None:
     Examples:
       listing-risk audit checkpoint
       listing-risk audit checkpoint --checkpoints /mnt/worm/checkpoints
-    """  # noqa: D301
+    """
     from serving.audit import checkpoint as sign
     from serving.store import Store
     from serving.store.writer import wall_clock
@@ -232,7 +232,7 @@ def keys(store: str, checkpoints: Path | None) -> None:
     \b
     Examples:
       listing-risk audit keys
-    """  # noqa: D301
+    """
     folder = _folder(store, checkpoints)
     click.echo(f"public key   {folder.public_key().hex()}")
     click.echo(f"private key  {folder.key_file}")
@@ -263,7 +263,7 @@ def erase(keep_days: float, store: str, actor: str | None) -> None:
     \b
     Examples:
       listing-risk retention erase --keep-days 365
-    """  # noqa: D301
+    """
     from datetime import UTC, datetime, timedelta
 
     from serving.store import Store

@@ -51,8 +51,9 @@ TIMED_OUT = Kind(
     "The connection was too slow or broke off. Send again.",
 )  # fmt: skip
 CONFLICT = Kind(
-    "idempotency-conflict", 409, "The idempotency key was used for something else", "멱등 키가 이미 다른 요청에 쓰였습니다",
-    "幂等键已用于其他请求", "The same Idempotency-Key came with another listing. Use a new key for a new request.",
+    "idempotency-conflict", 409, "The idempotency key was used for something else",
+    "멱등 키가 이미 다른 요청에 쓰였습니다", "幂等键已用于其他请求",
+    "The same Idempotency-Key came with another listing. Use a new key for a new request.",
 )  # fmt: skip
 TOO_LARGE = Kind(
     "too-large", 413, "The body is too large", "본문이 너무 큽니다", "请求体过大",

@@ -17,7 +17,7 @@ from serving.store import DecisionRecord, LabelRecord, Store, StoredDecision
 from serving.store.engine import reading
 from serving.store.notice_records import AppealRecord, say
 from serving.store.records import ChangeRecord, microseconds
-from serving.store.sellers import read_labels_on
+from serving.store.sellers import read_block_run, read_labels_on
 from serving.store.steps import read_appeals, read_said
 
 TEXT_MAX = 20_000
@@ -137,8 +137,12 @@ class AppealDesk:
         if released is not None:
             records.append(released)
             effects["decision"] = released.id
-        for strike in self.sellers.strikes_on((appeal.marketplace, appeal.listing_id)):
-            if strike.decision_id == decision.id and strike.state == "given":
+        key = (appeal.marketplace, appeal.listing_id)
+        with reading(self.store.engine) as connection:
+            # The strike may name another decision of the same block: an edited listing is decided again.
+            run = read_block_run(connection, *key, decision.seq) | {decision.id}
+        for strike in self.sellers.strikes_on(key):
+            if strike.decision_id in run and strike.state == "given":
                 records.append(take_back(strike, actor, f"appeal {appeal_id}"))
                 effects["strikes"].append(strike.strike_id)
         with reading(self.store.engine) as connection:

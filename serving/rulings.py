@@ -34,6 +34,7 @@ def ruling(
     note
         In people's words; erased with the listing's text.
     """
+    now = max(now, stored.decided_at)  # it comes after what it is about, whichever clock said so
     found = Outcome(action, state, False, None, stored.top_hazard, ())
     more = {"choice": None, "decided_by": actor, **why}
     return follow_up(stored, new_decision_id(now), found, actor, now, more, note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -185,10 +185,18 @@ def standing(strikes: Sequence[Strike], rules: SellerRules, now: datetime) -> Se
     return SellerStanding(sum(strike.points for strike in live), reached, tuple(strikes))
 
 
-def reason_of(decision: StoredDecision) -> str:
-    """Return what a block gives a strike for."""
+def reason_of(decision: StoredDecision, banned_item: Callable[[str], tuple[str, str] | None]) -> str:
+    """Return what a block gives a strike for.
+
+    Parameters
+    ----------
+    banned_item
+        Gives marketplace and id of the item behind a ban: the banned listing itself is no re-listing.
+    """
     if decision.body.get("notice_id"):
         return "ordered_off_sale"
-    if any(match.get("tier") == "exact" for match in decision.body.get("matches", ())):
+    key = (decision.marketplace, decision.listing_id)
+    exact = [match["ban_id"] for match in decision.body.get("matches", ()) if match.get("tier") == "exact"]
+    if exact and key not in [banned_item(str(ban_id)) for ban_id in exact]:
         return "relisting"
     return "blocked"

@@ -24,6 +24,7 @@ from serving.store.sellers import (
     SellerListing,
     count_seller_listings,
     last_decision,
+    read_banned_item,
     read_fresh_blocks,
     read_seller_listings,
     read_struck_sellers,
@@ -117,7 +118,7 @@ class SellerDesk:
         stands = (s.state == "given" and s.expires_at > decision.decided_at for s in self.strikes_on(key))
         if not seller or any(stands):
             return None
-        reason = reason or reason_of(decision)
+        reason = reason or reason_of(decision, self._banned_item)
         rule = self.rules.strike(reason)
         body = {"reason": reason, "points": rule.points, "days": rule.days, "rules": self.rules.version}
         record = StrikeRecord(
@@ -134,6 +135,10 @@ class SellerDesk:
         self.store.change(record, timeout_s=30)
         return next(s for s in self.strikes_on(key) if s.strike_id == record.strike_id)
 
+    def _banned_item(self, ban_id: str) -> tuple[str, str] | None:
+        with reading(self.store.engine) as connection:
+            return read_banned_item(connection, ban_id)
+
     def sweep(self, limit: int = 500) -> int:
         """Give strikes for blocks that were recorded since the last sweep; returns how many."""
         with reading(self.store.engine) as connection:
@@ -148,7 +153,7 @@ class SellerDesk:
             latest = self.store.latest(decision.marketplace, decision.listing_id)
             # A block that was taken back meanwhile gives none.
             if latest is not None and latest.action == "block":
-                given += self.give(decision, SYSTEM) is not None
+                given += self.give(latest, SYSTEM) is not None
         reached = fresh[-1][0] if len(fresh) == limit else newest
         with writing(self.store.engine) as connection:
             set_mark(connection, _SWEEP, reached)

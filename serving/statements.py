@@ -185,7 +185,8 @@ class _Words:
         if hazards := hazards_of(decision):
             lines.append(self("fact", "hazards", hazards=", ".join(map(self.hazard, hazards))))
         for match in body.get("matches", ()):
-            lines.append(self("fact", "match", ban=match["ban_id"]))
+            said = "match" if match.get("tier") == "exact" else "resembles"
+            lines.append(self("fact", said, ban=match["ban_id"]))
             if notice := match.get("notice"):
                 lines.append(
                     self(

@@ -133,6 +133,37 @@ def read_listing_decisions(
     return tuple(rows.scalars())
 
 
+def read_block_run(connection: Connection, marketplace: str, listing_id: str, seq: int) -> frozenset[str]:
+    """Ids of the unbroken run of blocks of a listing that the decision ``seq`` is in; empty where it is no block."""
+    d = schema.decisions
+    rows = connection.execute(
+        sa.select(d.c.seq, d.c.id, d.c.action)
+        .where(d.c.marketplace == marketplace, d.c.listing_id == listing_id)
+        .order_by(d.c.seq)
+    )
+    run: list[str] = []
+    inside = False
+    for number, identifier, action in rows:
+        if action != "block":
+            if inside:
+                break
+            run.clear()
+            continue
+        run.append(identifier)
+        inside = inside or number == seq
+    return frozenset(run) if inside else frozenset()
+
+
+def read_banned_item(connection: Connection, ban_id: str) -> tuple[str, str] | None:
+    """Marketplace and listing id of a banned item, None where there is no such ban."""
+    b = schema.bans
+    body = connection.execute(
+        sa.select(b.c.body).where(b.c.ban_id == ban_id, b.c.status == "banned").order_by(b.c.seq).limit(1)
+    ).scalar()
+    item = orjson.loads(body).get("item") if body is not None else None
+    return (str(item.get("marketplace") or ""), str(item.get("id") or "")) if item else None
+
+
 def read_titles(connection: Connection, decision_ids: Sequence[str]) -> dict[str, str]:
     """Titles of decisions' listings; those that retention erased are left out."""
     d, i = schema.decisions, schema.inputs

@@ -125,6 +125,19 @@ def test_what_was_decided_later_stays(desk, new_record):
     assert done.effects["decision"] is None and desk.store.latest("", "listing-1").id == later.id
 
 
+def test_a_strike_goes_with_its_block_however_often_that_was_decided(desk, new_record):
+    block(desk, new_record)
+    assert desk.sellers.sweep() == 1
+    again = block(desk, new_record)  # an edit, blocked anew: the same block
+    appeal = desk.open(again.id, "x", "api", NOON)
+    desk.overturn(appeal.appeal_id, "wrong all along", "lee", NOON)
+    assert [s.state for s in desk.sellers.strikes(("", "s1"))] == ["taken_back"]
+    later = block(desk, new_record)  # released, then blocked once more: another block, another strike
+    assert desk.sellers.sweep() == 1
+    strikes = {s.decision_id: s.state for s in desk.sellers.strikes(("", "s1"))}
+    assert strikes[later.id] == "given" and len(strikes) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "text", "now", "said"),
     [

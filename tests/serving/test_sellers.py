@@ -145,7 +145,7 @@ def test_a_statement_says_what_why_on_what_ground_and_how_to_appeal(tmp_path, ne
                 "causes": [{"what": "hazard", "hazard": "lead"}],
             }
         ],
-        "matches": [{"ban_id": "ban-7", "notice": {"regulator": "KATS", "number": "26-1"}}],
+        "matches": [{"ban_id": "ban-7", "tier": "exact", "notice": {"regulator": "KATS", "number": "26-1"}}],
     }
     with Store(str(tmp_path / "s.db")) as store:
         record = blocked(new_record, 1, body=body)

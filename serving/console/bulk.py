@@ -14,7 +14,7 @@ from serving.console.page import Pages, actor_of_request, away, field
 from serving.review import ReviewError
 from serving.review_bulk import BulkDesk
 from serving.store import desk
-from serving.store.desk_reads import filter_values
+from serving.store.desk_counts import filter_values
 from serving.store.engine import reading
 from serving.store.records import moment
 

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.console.page import Pages, away, now_utc
-from serving.store import Store, desk, desk_reads
+from serving.store import Store, desk, desk_counts, desk_reads
 from serving.store.engine import reading
 
-FRESH_S = 5.0
+FRESH_S = 10.0
 SHOWN = 6
 
 
@@ -59,8 +59,8 @@ class OverviewRoom:
         now = now_utc()
         first = store.queue_page(size=SHOWN)
         with reading(store.engine) as connection:
-            counts = desk_reads.queue_counts(connection, now)
-            recent = desk_reads.recent_counts(connection, now - timedelta(days=1))
+            counts = desk_counts.queue_counts(connection, now)
+            recent = desk_counts.recent_counts(connection, now - timedelta(days=1))
             people = desk_reads.decisions_page(connection, actor="people", size=SHOWN, within=20_000)
             proposals = desk.read_proposals(connection, "open")
         notices = self._notice_desk(store).book.overdue(now)

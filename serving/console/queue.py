@@ -13,7 +13,7 @@ from starlette.routing import Route
 from serving.console.desk_door import desk_of, filter_of, filter_query, told
 from serving.console.page import Pages, actor_of_request, away, field, now_utc
 from serving.store import QueueFilter, QueueItem, desk
-from serving.store.desk_reads import QueueCounts, filter_values, queue_counts
+from serving.store.desk_counts import filter_values
 from serving.store.engine import reading
 from serving.store.records import microseconds
 
@@ -71,7 +71,6 @@ class QueueRoom:
             held = desk.claims_among(connection, keys, microseconds(now))
             second = desk.proposed_among(connection, keys)
             mine = desk.claims_of(connection, actor, microseconds(now))
-            counts: QueueCounts = queue_counts(connection, now)
             values = filter_values(connection)
         rows = [
             QueueRow(
@@ -83,7 +82,7 @@ class QueueRoom:
             )
             for item, key in zip(items, keys, strict=True)
         ]
-        return {"rows": rows, "counts": counts, "values": values, "mine": mine}
+        return {"rows": rows, "values": values, "mine": mine}
 
     async def take(self, request: Request) -> Response:
         """Claim the most urgent item that is free and show it."""

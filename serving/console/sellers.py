@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from serving.console.page import Pages, away, now_utc
 from serving.sellers_desk import SellerDesk
-from serving.store import desk_reads
+from serving.store import desk_counts, desk_reads
 from serving.store.engine import reading
 
 
@@ -34,7 +34,7 @@ class SellersRoom:
     def _all(self) -> dict[str, Any]:
         store = self.pages.store()
         with reading(store.engine) as connection:
-            waiting = desk_reads.sellers_with_most(connection)
+            waiting = desk_counts.sellers_with_most(connection)
         return {"ranked": SellerDesk(store).ranked(now_utc(), 100), "waiting": waiting}
 
     async def seller(self, request: Request) -> Response:

@@ -12,36 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from serving.store import schema
-from serving.store.records import microseconds, moment
-
-RECENT_MAX = 50_000
-"""Most decisions that counts of recent ones look through."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
-    """What waits: by action, in all, overdue, the oldest; and how many listings are off sale."""
-
-    by_action: Mapping[str, int]
-    overdue: int
-    oldest: datetime | None
-    off_sale: int
-
-    @property
-    def waiting(self) -> int:
-        """All that waits."""
-        return sum(self.by_action.values())
-
-
-@dataclass(frozen=True, slots=True)
-class RecentCounts:
-    """Decisions since a time, at most `RECENT_MAX` of them: in all, by action, by people, and matches with bans."""
-
-    decisions: int
-    by_action: Mapping[str, int]
-    by_people: int
-    relistings: int
-    complete: bool
+from serving.store.desk_counts import distinct
+from serving.store.records import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,55 +73,6 @@ class PolicyLine:
     actor: str
     at: datetime
     body: Mapping[str, Any]
-
-
-def queue_counts(connection: Connection, now: datetime) -> QueueCounts:
-    """Count what waits."""
-    q = schema.listings
-    rows = connection.execute(
-        sa.select(q.c.open_action, sa.func.count())
-        .where(q.c.open_action.is_not(None))
-        .group_by(q.c.open_action)
-    )
-    by_action = {str(row[0]): int(row[1]) for row in rows}
-    late = sa.select(sa.func.count()).where(q.c.held_until < microseconds(now), q.c.state == "held")
-    gone = sa.select(sa.func.count()).select_from(q).where(q.c.state == "off_sale")
-    first = connection.execute(
-        sa.select(q.c.opened_at).where(q.c.open_action.is_not(None)).order_by(q.c.place).limit(1)
-    ).scalar()
-    return QueueCounts(
-        by_action,
-        connection.execute(late).scalar_one(),
-        None if first is None else moment(first),
-        connection.execute(gone).scalar_one(),
-    )
-
-
-def recent_counts(connection: Connection, since: datetime) -> RecentCounts:
-    """Count the decisions since a time."""
-    d = schema.decisions
-    recent = (
-        sa.select(d.c.action, d.c.actor, d.c.rules)
-        .where(d.c.decided_at >= microseconds(since))
-        .order_by(d.c.decided_at.desc())
-        .limit(RECENT_MAX)
-        .subquery()
-    )
-    person = sa.case((recent.c.actor != "system", 1), else_=0)
-    back = sa.case((sa.and_(recent.c.actor == "system", recent.c.rules.like("%banned-item%")), 1), else_=0)
-    rows = connection.execute(
-        sa.select(recent.c.action, sa.func.count(), sa.func.sum(person), sa.func.sum(back)).group_by(
-            recent.c.action
-        )
-    ).all()
-    total = sum(row[1] for row in rows)
-    return RecentCounts(
-        total,
-        {row[0]: row[1] for row in rows},
-        int(sum(row[2] for row in rows)),
-        int(sum(row[3] for row in rows)),
-        total < RECENT_MAX,
-    )
 
 
 def _lines() -> Any:
@@ -240,7 +163,7 @@ def find_decision(connection: Connection, text: str) -> str | None:
         return found
     q = schema.listings
     # The primary key begins with the marketplace, so the few marketplaces are looked up one by one.
-    shops = connection.execute(sa.select(q.c.marketplace).distinct().limit(100)).scalars().all()
+    shops = distinct(connection, q.c.marketplace, sa.true())
     row = connection.execute(
         sa.select(d.c.id)
         .join(q, q.c.decision_seq == d.c.seq)
@@ -281,30 +204,6 @@ def listings_of_seller(connection: Connection, seller_id: str, size: int = 200) 
         )
         for row in rows
     )
-
-
-def sellers_with_most(
-    connection: Connection, size: int = 100
-) -> tuple[tuple[str, str, int, int, float], ...]:
-    """Read sellers by what waits of theirs: marketplace, id, waiting, off sale, expected harm of what waits."""
-    q = schema.listings
-    waits = sa.case((q.c.open_action.is_not(None), 1), else_=0)
-    gone = sa.case((q.c.state == "off_sale", 1), else_=0)
-    harm = sa.case((q.c.open_action.is_not(None), q.c.expected_harm), else_=0.0)
-    rows = connection.execute(
-        sa.select(
-            q.c.marketplace,
-            q.c.seller_id,
-            sa.func.sum(waits),
-            sa.func.sum(gone),
-            sa.func.sum(harm).label("harm"),
-        )
-        .where(q.c.seller_id != "", sa.or_(q.c.open_action.is_not(None), q.c.state == "off_sale"))
-        .group_by(q.c.marketplace, q.c.seller_id)
-        .order_by(sa.desc("harm"))
-        .limit(size)
-    )
-    return tuple((row[0], row[1], int(row[2]), int(row[3]), float(row[4])) for row in rows)
 
 
 def matched(
@@ -391,23 +290,3 @@ def policy_history(connection: Connection, size: int = 200) -> tuple[PolicyLine,
 def last_policy_seq(connection: Connection) -> int:
     """Return the number of the newest row about policies, 0 where there is none."""
     return connection.execute(sa.select(sa.func.max(schema.policies.c.seq))).scalar() or 0
-
-
-def filter_values(connection: Connection) -> Mapping[str, tuple[str, ...]]:
-    """Read the hazards, product groups, languages and marketplaces of what waits, for the filters.
-
-    Each distinct value is found by a step in an index, so this takes as long as there are values, not items.
-    """
-    q = schema.listings
-    return {name: _distinct(connection, q.c[name]) for name in ("top_hazard", "product_group", "language")}
-
-
-def _distinct(connection: Connection, column: sa.Column[Any], most: int = 200) -> tuple[str, ...]:
-    q = schema.listings
-    found: list[str] = []
-    statement = sa.select(sa.func.min(column)).where(q.c.open_action.is_not(None))
-    value = connection.execute(statement).scalar()
-    while value is not None and len(found) < most:
-        found.append(value)
-        value = connection.execute(statement.where(column > value)).scalar()
-    return tuple(one for one in found if one)

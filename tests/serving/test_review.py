@@ -27,7 +27,7 @@ from serving.review import (
 from serving.review_bulk import BulkDesk
 from serving.review_desk import ReviewDesk
 from serving.review_quality import GoldenAnswer, SecondLook, quality, wilson
-from serving.store import DecisionRecord, QueueFilter, Store, desk, desk_reads, goldens, schema
+from serving.store import DecisionRecord, QueueFilter, Store, desk, desk_counts, desk_reads, goldens, schema
 from serving.store.engine import reading, writing
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -409,10 +409,10 @@ def test_counts_for_the_overview(at, store, clock):
     at.claim("ann", "d5")
     at.decide("ann", "d5", "block")
     with reading(store.engine) as connection:
-        counts = desk_reads.queue_counts(connection, NOON + timedelta(days=4))
-        recent = desk_reads.recent_counts(connection, NOON - timedelta(days=1))
-        sellers = desk_reads.sellers_with_most(connection)
-        values = desk_reads.filter_values(connection)
+        counts = desk_counts.queue_counts(connection, NOON + timedelta(days=4))
+        recent = desk_counts.recent_counts(connection, NOON - timedelta(days=1))
+        sellers = desk_counts.sellers_with_most(connection)
+        values = desk_counts.filter_values(connection)
     assert (counts.waiting, dict(counts.by_action), counts.overdue, counts.off_sale) == (
         5, {"review": 4, "block": 1}, 5, 1,
     )  # fmt: skip

@@ -387,6 +387,8 @@ def _learn(office: LabOffice, lines: Sequence[str], walk: _Round) -> None:
         strict = max(fit.laboratories, key=lambda one: one.effect)
         spread = f"{strict.effect:+.2f} log-odds, {strict.low:+.2f} to {strict.high:+.2f}"
         text = f"{strict.laboratory} is the strictest ({spread})"
+        if not strict.told:
+            text = f"none can be told from the mean yet; {strict.laboratory} is highest ({spread})"
     except StrictnessError as error:
         fit, facts, text = None, {}, str(error)
     weights = weights_by_role(results, training_weights(results, fit))

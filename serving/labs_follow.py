@@ -212,7 +212,7 @@ class Consequences:
             if not len(office.desk.bank):
                 break
             listing = self.loop.listing_of(sample)
-            for match in check(listing).matches:
+            for match in check([listing])[0].matches:
                 if match.kind == "near":
                     office.desk.overturn(match.ban_id, listing, actor)
                     cleared.append(sample.listing_id)

@@ -51,8 +51,9 @@ def read_history(
             f"{path.name}: got no column {', '.join(missing)}; it has {', '.join(table.columns)}"
         )
     days = pd.to_datetime(table[day], errors="coerce")
-    if days.isna().any():
-        raise HistoryError(f"{path.name}: column {day}: got {int(days.isna().sum())} rows without a date")
+    undated = int(np.isnat(days.to_numpy()).sum())
+    if undated:
+        raise HistoryError(f"{path.name}: column {day}: got {undated} rows without a date")
     table = table.assign(**{day: days}).sort_values(day, kind="stable").reset_index(drop=True)
     failed = _truth(table, outcome, path)
     fatal = _truth(table, critical, path) if critical else np.zeros(len(table), dtype=bool)

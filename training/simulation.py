@@ -148,7 +148,8 @@ def draw_curves(runs: Sequence[Run], path: Path, window: int = 8) -> None:
         )  # fmt: skip
     left.set_xlabel("week")
     left.set_ylabel(f"precision, mean of {window} weeks")
-    left.legend(fontsize=7)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(fontsize=7)
     right.set_xlabel("critical recall, all weeks")
     right.set_ylabel("precision, all weeks")
     path.parent.mkdir(parents=True, exist_ok=True)

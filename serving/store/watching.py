@@ -53,6 +53,10 @@ class WatchedLabel:
 def read_watched(connection: Connection, since: datetime, until: datetime) -> Iterator[WatchedBlock]:
     """Read the system's decisions from ``since`` up to ``until`` (not included), in constant memory."""
     d, i = schema.decisions, schema.inputs
+    within = (d.c.decided_at >= microseconds(since), d.c.decided_at < microseconds(until))
+    first, last = connection.execute(
+        sa.select(sa.func.min(d.c.seq), sa.func.max(d.c.seq)).where(*within)
+    ).one()
     found = (
         sa.select(
             d.c.action,
@@ -67,8 +71,10 @@ def read_watched(connection: Connection, since: datetime, until: datetime) -> It
         )
         .join(i, i.c.seq == d.c.seq)
         .where(
-            d.c.decided_at >= microseconds(since),
-            d.c.decided_at < microseconds(until),
+            d.c.seq.between(first or 0, last or 0),
+            # Added to 0 so that rows are read in the order they lie in, and not one by one through the index on time.
+            (d.c.decided_at + 0) >= microseconds(since),
+            (d.c.decided_at + 0) < microseconds(until),
             d.c.actor == "system",
         )
     )

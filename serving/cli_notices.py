@@ -323,7 +323,7 @@ def match_recalls(
     from rich.console import Console
     from rich.progress import Progress
 
-    from serving.notices_intake import recalls_since
+    from training.records import Recall
     from training.sources.jsonl import RecordFile
 
     console = Console(stderr=True)
@@ -334,7 +334,11 @@ def match_recalls(
         Progress(console=console, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("matching", total=None)
-        recalls = recalls_since(RecordFile(source.name).read(source), day)
+        recalls = (
+            record
+            for record in RecordFile(source.name).read(source)
+            if isinstance(record, Recall) and (day is None or record.date is None or record.date >= day)
+        )
         for _, notice in office.match_recalls(recalls, who(actor), _now()):
             looked += 1
             bar.advance(task)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PRODUCTS_MAX = 500
 _REGULATORS = {"cpsc": "US", "cpsc_api": "US", "safety_gate": "EU", "kats": "KR", "kr_register": "KR"}
-_LISTS = ("hazards", "models", "images", "listing_ids")
 
 
 class NoticeError(UserError):
@@ -234,26 +233,3 @@ def of_recall(recall: Recall, received_at: datetime) -> NoticeRequest:
             ],
         }
     )
-
-
-def recalls_since(records: Iterable[object], since: date | None) -> Iterator[Recall]:
-    """Yield the recalls among records, those dated before ``since`` left out; undated ones stay."""
-    from training.records import Recall
-
-    for record in records:
-        if isinstance(record, Recall) and (since is None or record.date is None or record.date >= since):
-            yield record
-
-
-def at_midnight(day: date) -> datetime:
-    """Return the start of a day, UTC."""
-    return datetime.combine(day, time(), UTC)
-
-
-def changed_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a form that were filled in, lists split."""
-    return {
-        name: _parts(value) if name in _LISTS else value
-        for name, value in raw.items()
-        if isinstance(value, str) and value.strip()
-    }

@@ -158,6 +158,8 @@ class AccessGate:
             if self._table.knows(path):
                 request.scope["actor"] = NOBODY
                 return receive  # the router says which methods there are
+            if path.startswith(CONSOLE):
+                request.scope["actor"] = (await self._who(request))[0]  # the page says it beside the usual navigation
             raise ProblemError(NOT_FOUND, "No such path; see /docs.")
         console = path.startswith(CONSOLE) or path == "/"
         if asked == PUBLIC and not console:

@@ -164,7 +164,7 @@ class Pages:
             "refused.html",
             problem.kind.status,
             title=words.pick({"ko": problem.kind.title_ko, "en": problem.kind.title}),
-            detail=problem.detail,
+            detail=words.name("refused", problem.kind.slug, problem.detail),
         )
 
 

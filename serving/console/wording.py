@@ -62,10 +62,12 @@ class Wording:
             raise MissingTextError(f"no text {key!r}: add it to a file in {FOLDER.name}/") from None
         return text.format(**values) if values else text
 
-    def name(self, kind: str, code: str) -> str:
-        """Return the name of a code such as an action, the code itself where it has none."""
+    def name(self, kind: str, code: str, otherwise: str | None = None) -> str:
+        """Return the name of a code such as an action; ``otherwise``, or the code itself, where it has none."""
         texts = catalogue().get(f"{kind}.{code}")
-        return texts[self.language] if texts else code
+        if texts:
+            return texts[self.language]
+        return code if otherwise is None else otherwise
 
     def pick(self, texts: Mapping[str, str] | None) -> str:
         """Return the one of several languages that fits, English where it is missing."""

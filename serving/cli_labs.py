@@ -382,12 +382,16 @@ def estimate(plan_id: str | None, output: Path | None, laboratories: bool, store
 @click.option(
     "--output", "-o", type=_PATH, default=Path("demo-loop"), show_default=True, help="Folder for all files."
 )
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of what is drawn.")
 @clear
 def demo_loop(output: Path, seed: int) -> None:
     """Send the sample catalogue once round the whole loop, with invented results.
 
     Plan, order sheets, results with one wrong unit, bans, retroaction, refunds, estimates, retraining, the next plan.
+
+    \b
+    Examples:
+      listing-risk demo-loop --output ./loop
     """
     from serving.demo_loop import run_loop
 

@@ -147,7 +147,7 @@ def test_an_endless_undeclared_body_is_cut_off(served):
     sent = 0
     with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
         raw.sendall(
-            b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n"
         )
         chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"

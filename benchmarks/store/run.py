@@ -37,7 +37,8 @@ import numpy as np
 
 from benchmarks.results_file import RESULTS, Results, Row, code_commit, machine, now, write_results
 from serving.audit import verify
-from serving.store import DecisionRecord, QueueFilter, Store, StoreSink, schema
+from serving.events import event
+from serving.store import DecisionRecord, OutboxEvent, QueueFilter, Store, StoreSink, schema
 from serving.store.engine import writing
 from serving.store.group import begin_group
 from serving.store.prepare import Prepared, content_digest, queue_place
@@ -67,8 +68,8 @@ WORDS = (
 )
 
 
-def decision(number: int, chance: random.Random, prefix: str = "d") -> DecisionRecord:
-    """One made-up decision of realistic size (about 1 KB of listing, 1 KB of answer)."""
+def decision(number: int, chance: random.Random, prefix: str = "d", *, told: bool = False) -> DecisionRecord:
+    """One made-up decision of realistic size (about 1 KB of listing, 1 KB of answer); ``told`` adds its event."""
     action = chance.choice(ACTIONS)
     title = " ".join(chance.choices(WORDS, k=8))
     hazard = chance.choice(HAZARDS)
@@ -106,7 +107,19 @@ def decision(number: int, chance: random.Random, prefix: str = "d") -> DecisionR
         decided_at=START + timedelta(seconds=number * 20),
         received_at=START + timedelta(seconds=number * 20),
         idempotency_key=f"{prefix}-{number}",
+        events=(_event(f"{prefix}-{number}", listing["id"], action),) if told else (),
     )
+
+
+def _event(decision_id: str, listing_id: str, action: str) -> OutboxEvent:
+    """What the service tells others of every decision."""
+    facts = {
+        "decision_id": decision_id,
+        "listing_id": listing_id,
+        "action": action,
+        "rules": ["made-up-rule"],
+    }
+    return event("decision.made", listing_id, facts, START)
 
 
 def fill(store: Store, rows: int) -> float:
@@ -249,7 +262,8 @@ async def recording(store: Store, disk: Disk, blocks: int, rate: float) -> tuple
     for block in range(blocks):
         # Made outside the clock: what is measured is recording, with its hashing and encoding.
         ready = [
-            decision(block * per_block + n, chance, prefix=f"r{time.time_ns()}") for n in range(per_block)
+            decision(block * per_block + n, chance, prefix=f"r{time.time_ns()}", told=True)
+            for n in range(per_block)
         ]
         recorded += await paced(per_block, rate, lambda n, ready=ready: sink.record_all([ready[n]]))
         synced += await paced(per_block, rate, lambda n: disk.sync())

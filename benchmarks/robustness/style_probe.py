@@ -112,20 +112,27 @@ def _wrap(name: str, words: Sequence[str]) -> str:
 
 def labels(data: Path) -> Labels:
     """Return the source of probed rows, the hazards of the others; parts by product group and by dress."""
-    pairs = matched(data)
     recalls = hazard_type.read_recalls(data)[1]
-    truth = hazard_type.outcomes(recalls)
-    n, m = len(pairs), len(recalls)
-    Y = np.zeros((n + m * len(DRESSES), len(CLASSES)))
-    Y[:n, 0] = [pair[2] for pair in pairs]
-    Y[n:, 1:] = np.tile(truth, (len(DRESSES), 1))
-    ids = [f"probe/{at}/{group}" for at, (_, group, _, _) in enumerate(pairs)]
+    ids = [
+        f"probe/{'recall' if is_recall else 'listing'}/{at}/{group}"
+        for at, (_, group, is_recall, _) in enumerate(matched(data))
+    ]
     ids += [f"{dress}/{at}/{recall.number}" for dress in DRESSES for at, recall in enumerate(recalls)]
+    return labels_of(tuple(ids), data)
+
+
+def labels_of(ids: tuple[str, ...], data: Path) -> Labels:
+    """Return labels and parts from ids: which listings are matched depends on the reader of product groups."""
+    recalls = hazard_type.read_recalls(data)[1]
     kind = np.array([one.split("/")[0] for one in ids])
-    groups = np.array([one.split("/", 2)[2] if one.startswith("probe/") else "" for one in ids])
+    probed = kind == "probe"
+    Y = np.zeros((len(ids), len(CLASSES)))
+    Y[probed, 0] = [one.startswith("probe/recall/") for one in np.array(ids)[probed]]
+    Y[~probed, 1:] = np.tile(hazard_type.outcomes(recalls), (len(DRESSES), 1))
+    groups = np.array([one.split("/", 3)[3] if one.startswith("probe/") else "" for one in ids])
     parts = {name: kind == name for name in ("probe", *DRESSES)}
     parts |= {f"group_{name}": groups == name for name in sorted(set(groups.tolist()) - {""})}
-    return Labels(tuple(ids), CLASSES, Y, parts)
+    return Labels(ids, CLASSES, Y, parts)
 
 
 def probe(X: csr_matrix | np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.quality.task import Labels, scores_of
 from benchmarks.results_file import OURS, RESULTS, Row, read_looks, read_results, read_scores
-from benchmarks.robustness import attacks, attacks_late, evasion, items, reasons, words
+from benchmarks.robustness import attacks, attacks_late, evasion, items, reasons, style_probe, words
 from benchmarks.robustness.run import TASKS
 
 ALL = {**attacks.ATTACKS, **attacks_late.LATE_ATTACKS}
@@ -121,8 +121,10 @@ def test_taking_words_out() -> None:
 
 
 def _labels(task: str, data: Path) -> Labels:
-    # What those two tasks score depends on what was flagged, so their items are taken as they were stored.
+    # What these tasks score depends on what was flagged or grouped, so their items are taken as they were stored.
     stored = tuple(dict.fromkeys(read_scores(task)["item"]))
+    if task == "style_probe":
+        return style_probe.labels_of(stored, data)
     makers = {"evasion": evasion.labels_of, "reasons": reasons.labels_of}
     return makers[task](stored) if task in makers else TASKS[task].labels(data)
 

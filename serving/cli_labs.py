@@ -178,6 +178,8 @@ def write_plan(made: Made, office: LabOffice, output: Path, changed: list[dict[s
     output.mkdir(parents=True, exist_ok=True)
     body = made.body
     titles = {listing_id: listing.title for listing_id, listing in made.listings.items()}
+    for earlier in office.book.plans:  # what left the catalogue is still named
+        titles = office.titles(earlier) | titles
     for name, content in sheet_files(made.plan, made.listings, office.taxonomy).items():
         (output / name).write_bytes(content)
     for language in LANGUAGES:

@@ -186,11 +186,12 @@ def _seller(listing: Listing) -> str:
 
 
 def _widest(group: str, taxonomy: Taxonomy) -> str:
+    """Return the widest group above a group, below the root that holds everything."""
     seen: set[str] = set()
     while group in taxonomy.groups and group not in seen:
         seen.add(group)
         parent = taxonomy.groups[group].parent
-        if not parent:
+        if not parent or not taxonomy.groups[parent].parent:
             return group
         group = parent
     return ""

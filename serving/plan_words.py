@@ -90,6 +90,12 @@ PAGE: dict[str, dict[Language, str]] = {
     "shortfalls": {"ko": "채우지 못한 할당", "en": "Quotas not met"},
     "unplaced": {"ko": "자리가 없는 시험 결정", "en": "Ordered but without a place"},
     "list": {"ko": "시료 목록", "en": "All items"},
+    "number": {"ko": "번호", "en": "No."},
+    "listing": {"ko": "상품", "en": "Listing"},
+    "laboratory": {"ko": "시험기관", "en": "Laboratory"},
+    "tested_for": {"ko": "위해요인", "en": "Hazards"},
+    "chosen": {"ko": "선정 방법", "en": "How chosen"},
+    "p_fails": {"ko": "부적합 확률", "en": "P(fails)"},
     "cost": {"ko": "비용", "en": "Cost"},
     "capacity": {"ko": "수용 능력", "en": "Capacity"},
     "how_read": {

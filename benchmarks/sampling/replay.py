@@ -23,7 +23,7 @@ from benchmarks.results_file import (
     write_results,
 )
 from benchmarks.sampling.customs import CROSSES, FILES, HISTORY, customs
-from training.replay import LAST_WEEKS, Run
+from training.replay import LAST_WEEKS, Run, read_runs
 from training.simulation import Figure, draw_curves, paired, simulate, summary
 from training.strategies import named
 
@@ -51,8 +51,9 @@ def rows_of(runs: Sequence[Run], suffix: str) -> Iterator[Row]:
             found = figures[metric]
             yield _row(name, metric + suffix, found)
     ours = [name for name in dict.fromkeys(run.strategy for run in runs) if name.startswith("ours")]
+    there = {run.strategy for run in runs}
     for name in ours:
-        for other in (BASELINE, "boosting"):
+        for other in [other for other in (BASELINE, "boosting") if other in there]:
             for metric, measure in (
                 ("precision_last13", lambda run: run.precision(LAST_WEEKS)),
                 ("precision_all", Run.precision),
@@ -77,12 +78,14 @@ def _row(system: str, metric: str, found: Figure, unit: str = "share") -> Row:
 )
 @click.option("--seeds", default=5, show_default=True)
 @click.option("--processes", default=1, show_default=True)
-def main(data: Path, runs: Path, seeds: int, processes: int) -> None:
+@click.option("--finished", is_flag=True, help="Sum up the runs that are finished; start none.")
+def main(data: Path, runs: Path, seeds: int, processes: int, finished: bool) -> None:
     """Replay all strategies."""
     os.environ["LISTING_RISK_DATA"] = str(data)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     done: list[Run] = []
-    for run in simulate(make, BUDGETS, range(seeds), runs, processes=processes):
+    kept = [run for seed in range(seeds) for run in read_runs(runs / str(seed) / "runs.jsonl")]
+    for run in kept if finished else simulate(make, BUDGETS, range(seeds), runs, processes=processes):
         done.append(run)
         click.echo(
             f"{run.budget:.0%} {run.strategy:24} seed {run.seed} last13 {run.precision(LAST_WEEKS):.3f} "

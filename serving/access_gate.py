@@ -36,6 +36,7 @@ FORM_MAX = 1_000_000
 FORM_FIELDS_MAX = 2_000
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PASSED_ON = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 _BROWSER = frozenset({"account", "demo", "open", "proxy"})
 Refuse = Callable[[Request, ProblemError], Awaitable[Response]]
 
@@ -159,12 +160,15 @@ class AccessGate:
                 request.scope["actor"] = NOBODY
                 return receive  # the router says which methods there are
             if path.startswith(CONSOLE):
-                request.scope["actor"] = (await self._who(request))[0]  # the page says it beside the usual navigation
+                request.scope["actor"] = (await self._who(request))[
+                    0
+                ]  # the page says it beside the usual navigation
             raise ProblemError(NOT_FOUND, "No such path; see /docs.")
         console = path.startswith(CONSOLE) or path == "/"
         if asked == PUBLIC and not console:
             request.scope["actor"] = NOBODY
             return receive
+        request.scope["caller_address"] = _address_behind(request, self.settings)
         actor, secret = await self._who(request)
         request.scope.update({"actor": actor, "csrf": csrf_token(secret), "door": self._door})
         self._check_rate(request, actor, asked)
@@ -276,7 +280,10 @@ def _is_loopback(host: str) -> bool:
 def from_here(request: Request) -> bool:
     """Whether the call comes from this machine, addressed as this machine (not by a name that was bent to it)."""
     near = request.client is not None and _is_loopback(request.client.host)
-    return near and (request.url.hostname or "") in _LOOPBACK
+    passed_on = any(
+        name in request.headers for name in _PASSED_ON
+    )  # a proxy on this machine speaks for others
+    return near and not passed_on and (request.url.hostname or "") in _LOOPBACK
 
 
 def _within(request: Request, settings: AccessSettings) -> bool:
@@ -288,8 +295,18 @@ def _within(request: Request, settings: AccessSettings) -> bool:
 
 
 def address_of(request: Request) -> str:
-    """The caller's address."""
-    return request.client.host if request.client else ""
+    """The caller's address; behind a trusted proxy the one that the proxy saw."""
+    return request.scope.get("caller_address") or (request.client.host if request.client else "")
+
+
+def _address_behind(request: Request, settings: AccessSettings) -> str:
+    if not settings.proxies or not _within(request, settings):
+        return ""
+    last = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    try:
+        return str(ipaddress.ip_address(last))
+    except ValueError:
+        return ""
 
 
 def _is_form(headers: Headers) -> bool:

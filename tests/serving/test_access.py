@@ -185,6 +185,10 @@ def test_open_to_this_machine_only_until_the_first_account(store):
         "a name bent to this machine"
     )
     assert Door(store, host="0.0.0.0")("GET", "/v1/model").status_code == 401
+    for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"):
+        assert call("GET", "/v1/model", headers={name: "203.0.113.7"}).status_code == 401, (
+            "a proxy on this machine"
+        )
     door_of(store).add_account("mina", "viewer", PASSWORD, "test")
     assert Door(store)("GET", "/v1/model").status_code == 401
 
@@ -352,6 +356,26 @@ def test_a_proxy_is_believed_only_where_it_is_trusted(sqlite_store):
     more = said | {"X-Forwarded-Role": "administrator"}
     assert call("GET", "/console/people", ELSEWHERE, headers=more).status_code == 200
     assert call("GET", "/v1/model", ELSEWHERE, headers={"X-Forwarded-User": "a b\tc"}).status_code == 401
+
+
+def test_behind_a_trusted_proxy_callers_are_told_apart(sqlite_store):
+    door_of(sqlite_store).add_account("mina", "compliance", PASSWORD, "test")
+    settings = AccessSettings(
+        proxies=read_access({"LISTING_RISK_PROXIES": "203.0.113.0/24"}).proxies, failures_per_minute=2
+    )
+    call = Door(sqlite_store, "0.0.0.0", settings)
+
+    def status(forwarded, client=ELSEWHERE):
+        return call("GET", "/v1/model", client, headers={"X-Forwarded-For": forwarded}).status_code
+
+    assert [status("9.9.9.9, 192.0.2.1") for _ in range(3)] == [401, 401, 429]
+    assert status("192.0.2.1, 192.0.2.2") == 401, (
+        "another caller: what a client writes itself stands further left"
+    )
+    stranger = ("198.51.100.9", 1)
+    assert [status(f"192.0.2.{n}", stranger) for n in range(3)] == [401, 401, 429], (
+        "not believed from elsewhere"
+    )
 
 
 def test_a_caller_who_asks_too_often_has_to_wait(sqlite_store):

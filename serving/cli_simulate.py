@@ -44,11 +44,25 @@ def own_history(
     "--by", multiple=True, required=True, help="Column the history rule goes by, such as seller; repeat it."
 )
 @click.option(
-    "--budget", "budgets", multiple=True, type=click.FloatRange(0.001, 1), default=(0.1,), show_default=True
+    "--budget",
+    "budgets",
+    multiple=True,
+    type=click.FloatRange(0.001, 1),
+    default=(0.1,),
+    show_default=True,
+    help="Share of each week's goods that may be tested; repeat it.",
 )
-@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1, 100))
+@click.option(
+    "--seeds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Replays with chance drawn afresh.",
+)
 @click.option("--strategy", "only", multiple=True, help="Only these; repeat it. [default: all]")
-@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64))
+@click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Seeds run side by side."
+)
 @click.option(
     "--output", "-o", type=_PATH, default=Path("simulation"), show_default=True, help="Folder; a run resumes."
 )

@@ -207,6 +207,8 @@ TABLE: Mapping[Route, str] = {
     ("POST", "/console/people/keys"): "access.manage",
     ("POST", "/console/people/keys/revoke"): "access.manage",
     ("GET", "/console/quality"): "quality.read",
+    ("GET", "/console/monitor"): "metrics.read",
+    ("GET", "/console/models"): "score.read",
     ("POST", "/console/goldens"): "golden.manage",
     ("POST", "/console/goldens/{golden_id}/retire"): "golden.manage",
     ("GET", "/console/photos/{decision_id}/{position:int}"): "photos.read",

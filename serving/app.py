@@ -31,6 +31,7 @@ from serving.holds import follow_holds
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.labs_api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
+from serving.monitoring_shown import show_alarms
 from serving.notices_api import NoticesApi
 from serving.openapi import openapi_document
 from serving.opening import open_engine
@@ -136,6 +137,7 @@ class Api:
             state = store.state()
             self.metrics.waiting.set(state.waiting)
             self.metrics.store_up.labels(store.engine.dialect.name).set(state.up)
+            await asyncio.to_thread(show_alarms, store, self.metrics)
         return Response(self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     async def openapi(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,6 +21,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._alarmed: set[str] = set()
         self.requests = Counter(
             "listing_risk_requests",
             "Requests by route template, method and status.",
@@ -73,6 +75,20 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="max",
         )
+
+        self.alarms = Gauge(
+            "listing_risk_alarms",
+            "Alarms of the last report of listing-risk monitor, by rule.",
+            ["rule"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+
+    def show_alarms(self, counts: Mapping[str, int]) -> None:
+        """Set the alarms of the last report; rules that are quiet again go to 0."""
+        for rule in self._alarmed | counts.keys():
+            self.alarms.labels(rule).set(counts.get(rule, 0))
+        self._alarmed |= counts.keys()
 
     def render(self) -> bytes:
         """Return all counters in Prometheus' text format."""

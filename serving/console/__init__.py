@@ -17,6 +17,7 @@ from serving.console.decided import DecidedRoom
 from serving.console.events_out import EventsRoom
 from serving.console.item import ItemRoom
 from serving.console.laboratory import LaboratoryRoom
+from serving.console.monitor import MonitorRoom
 from serving.console.notices import NoticesRoom
 from serving.console.overview import OverviewRoom
 from serving.console.page import PageRoom, Pages, Place
@@ -45,6 +46,8 @@ PLACES: tuple[Place, ...] = (
     Place("/console/policy", "nav.policy", "policy.read", "rules"),
     Place("/console/laboratory", "nav.laboratory", "laboratory.read"),
     Place("/console/quality", "nav.quality", "quality.read", "rules"),
+    Place("/console/monitor", "nav.monitor", "metrics.read", "rules"),
+    Place("/console/models", "nav.models", "score.read", "rules"),
     Place("/console/events", "nav.events", "events.read", "rules"),
     Place("/console/people", "nav.people", "access.manage", "rules"),
 )
@@ -65,6 +68,7 @@ ROOMS: tuple[Callable[[Pages], PageRoom], ...] = (
     DecidedRoom,
     PolicyRoom,
     QualityRoom,
+    MonitorRoom,
     PeopleRoom,
     LaboratoryRoom,
 )

@@ -314,5 +314,50 @@ def _print_monitor(report: MonitorReport, console: Any) -> None:
             )
 
 
-COMMANDS: tuple[click.Command, ...] = (init, check, monitor, *MODELS)
+@click.command("search")
+@click.option("--config", "config_file", type=FILE, required=True, help="Training configuration (YAML).")
+@click.option(
+    "--data", type=_FOLDER, envvar="LISTING_RISK_DATA", required=True, help="Folder of past results."
+)
+@click.option("--trials", type=click.IntRange(1, 10_000), default=30, show_default=True)
+@click.option("--folds", type=click.IntRange(2, 10), default=4, show_default=True, help="Stretches of time.")
+@click.option(
+    "--output", "-o", type=_PATH, required=True, help="Folder for the study and the found configuration."
+)
+@clear
+def search(config_file: Path, data: Path, trials: int, folds: int, output: Path) -> None:
+    """Search settings with Optuna on later, unseen products; the next run goes on where this one ended.
+
+    \b
+    Example:
+      listing-risk search --config listing-risk.yaml --data . --trials 50 --output search
+    """
+    import yaml
+
+    from training.config import load_config
+    from training.search import search as run
+
+    console = _console()
+    output.mkdir(parents=True, exist_ok=True)
+    with console.status("searching") as status:
+        found = run(
+            load_config(config_file),
+            data,
+            trials=trials,
+            folds=folds,
+            storage=output / "study.db",
+            say=status.update,
+        )
+    values = found.config.model_dump(mode="json", exclude_none=True)
+    target = output / "listing-risk.yaml"
+    target.write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    console.print(
+        f"{found.trials} trials; average precision on later stretches {found.inner_before:.3f} -> {found.inner:.3f}; "
+        f"on the last one, looked at once, {found.outer_before:.3f} -> {found.outer:.3f}",
+        highlight=False,
+    )
+    console.print(f"configuration -> {target}", highlight=False)
+
+
+COMMANDS: tuple[click.Command, ...] = (init, check, search, monitor, *MODELS)
 """What `serving.cli` adds."""

@@ -17,10 +17,9 @@ from serving.review import (
     harm_of,
     needs_second,
     outcome,
-    records_of,
-    undo_records,
 )
 from serving.review_desk import ReviewDesk
+from serving.review_records import records_of, undo_records
 from serving.store import NoteRecord, QueueFilter, QueueItem, StoredDecision, desk
 from serving.store.desk import Bulk
 from serving.store.engine import reading, writing

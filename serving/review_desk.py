@@ -18,9 +18,9 @@ from serving.review import (
     choice_named,
     needs_second,
     outcome,
-    records_of,
     still_in_force,
 )
+from serving.review_records import records_of
 from serving.store import NoteRecord, QueueFilter, QueueItem, Store, StoredDecision, desk, goldens
 from serving.store.desk import Claim, ItemNote, Key, Proposal
 from serving.store.engine import reading, writing

@@ -9,7 +9,8 @@ from typing import Any
 from features.schema import Listing
 from serving.decisions import new_decision_id
 from serving.events import event
-from serving.review import Outcome, follow_up
+from serving.review import Outcome
+from serving.review_records import follow_up
 from serving.store.decisions import StoredDecision
 from serving.store.records import DecisionRecord
 

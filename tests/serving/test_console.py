@@ -253,6 +253,32 @@ def test_a_bulk_action_through_its_forms(served, browser, store):
     assert len(store.queue_page()) == 3
 
 
+def test_a_golden_item_looks_like_any_other_and_shows_nothing_that_came_after(served, browser, store):
+    from serving.review_desk import ReviewDesk
+
+    decision_id = served.post("/v1/score", json=listing()).json()["decision_id"]
+    browser.get("/console")
+    browser.post(f"/console/items/{decision_id}/claim")
+    browser.post(f"/console/items/{decision_id}/decide", choice="block", hazard="lead")
+    browser.get("/console/quality")
+    page = browser.post("/console/goldens", decision_id=decision_id, choice="block", why="laboratory")
+    assert "was added" in page.text
+    people(store, "reviewer")
+    claim = ReviewDesk(store, draw=lambda: 0.0).take("reviewer")
+    assert claim.golden_id
+    reviewer = Browser(served)
+    assert wait_closed(reviewer, store)
+    reviewer.sign_in("reviewer")
+    page = reviewer.get(f"/console/items/{decision_id}")
+    assert 'name="choice" value="block"' in page.text and "golden" not in page.text.lower()
+    assert "local" not in page.text and page.text.count("action-block") == 0, (
+        "what came of it is not to be seen"
+    )
+    page = reviewer.post(f"/console/items/{decision_id}/decide", choice="allow")
+    assert page.url.path == "/console/queue" and "Decided: Allow" in page.text
+    assert store.latest("shop", "a-1").action == "block"
+
+
 def test_photos_are_given_only_as_pictures_and_blurred_until_asked(served, browser, store):
     from dataclasses import replace
 

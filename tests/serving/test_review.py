@@ -19,14 +19,13 @@ from serving.review import (
     Said,
     needs_second,
     outcome,
-    records_of,
     still_in_force,
     suspected,
-    undo_records,
 )
 from serving.review_bulk import BulkDesk
 from serving.review_desk import ReviewDesk
 from serving.review_quality import GoldenAnswer, SecondLook, quality, wilson
+from serving.review_records import records_of, undo_records
 from serving.store import DecisionRecord, QueueFilter, Store, desk, desk_counts, desk_reads, goldens, schema
 from serving.store.engine import reading, writing
 

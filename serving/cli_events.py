@@ -196,7 +196,8 @@ def deliver(once: bool, store: str) -> None:
     import asyncio
     import threading
 
-    from serving.outbox import Outbox, OutboxWorker
+    from serving.outbox import Outbox
+    from serving.outbox_worker import OutboxWorker
 
     with _desk(store) as desk:
         outbox = Outbox(desk)

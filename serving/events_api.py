@@ -17,9 +17,10 @@ from features.schema import Short
 from serving.callers import caller_of
 from serving.desks import Desks, away, body_of, desks_of
 from serving.edge import json_response
-from serving.outbox import Outbox, OutboxWorker
+from serving.outbox import Outbox
+from serving.outbox_worker import OutboxWorker
 from serving.problems import WRONG_FIELDS, ProblemError
-from serving.store.deliveries import Delivery, count_deliveries, read_deliveries
+from serving.store.deliveries import Delivery, count_deliveries, prune, read_deliveries
 from serving.store.engine import reading, writing
 from serving.store.records import microseconds
 from serving.store.steps import erase_said
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from serving.doors import Doors
 
 SWEEP_S = 20.0
+EVENTS_KEPT_DAYS = 90
 _STATUSES = (None, "waiting", "delivered", "dead")
 
 
@@ -183,7 +185,7 @@ def deliver_events(doors: Doors) -> Iterator[None]:
 
 
 class Sweeps:
-    """What is looked for now and then: overdue notices, blocks that deserve a strike, words past their time."""
+    """What is looked for now and then: overdue notices, blocks that deserve a strike, what is past its time."""
 
     def __init__(self, desks: Desks, retention_days: float | None = None, every_s: float = SWEEP_S) -> None:
         self.desks = desks
@@ -198,10 +200,13 @@ class Sweeps:
         self._last = time.monotonic()
         self.desks.notices.flag_overdue(_now())
         self.desks.sellers.sweep()
+        before = _now() - timedelta(days=EVENTS_KEPT_DAYS)
+        with writing(self.desks.store.engine) as connection:
+            prune(connection, before)
         if self.retention_days is not None:
-            before = _now() - timedelta(days=self.retention_days)
+            said = _now() - timedelta(days=self.retention_days)
             with writing(self.desks.store.engine) as connection:
-                erase_said(connection, microseconds(before))
+                erase_said(connection, microseconds(said))
 
 
 def _now() -> datetime:

@@ -9,7 +9,8 @@ from typing import Any
 
 from serving.decisions import new_decision_id
 from serving.events import event
-from serving.notices import Hit, Key, Notice, NoticeBook, Task, TaskState, tasks_of
+from serving.notices import Hit, Key, Notice, Task, TaskState
+from serving.notices_book import NoticeBook, tasks_of
 from serving.notices_intake import NoticeError, NoticeRequest, UnknownNoticeError
 from serving.notices_rules import NoticeRules, load_notice_rules
 from serving.store import OutboxEvent, Store

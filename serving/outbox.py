@@ -11,17 +11,16 @@ import asyncio
 import logging
 import random
 import ssl
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx
 import orjson
 
 from serving.events import CONTENT_TYPE, envelope
-from serving.store import InvalidRecordError, Store, StoreError
+from serving.store import InvalidRecordError, Store
 from serving.store import deliveries as rows
 from serving.store.deliveries import DEAD, DELIVERED, WAITING, Claimed, Outcome
 from serving.store.engine import reading, writing
@@ -35,6 +34,7 @@ SCHEDULE_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _JITTER = 0.1
 _LONGEST_RETRY_AFTER_S = 86_400
 _ANSWER_READ = 65_536
+_IDLE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +137,22 @@ class Outbox:
         self._noise = noise
         self._tls = tls
         self._source = ""
+        self._put_aside = datetime.min.replace(tzinfo=UTC)
 
     def hand_on(self) -> int:
-        """Make deliveries of everything in the outbox; returns how many events."""
+        """Make deliveries of everything in the outbox; returns how many events.
+
+        While nobody wants events they are put aside now and then, not at every look: that is a commit each time.
+        """
         active = self._active()
+        now = self._clock()
+        if not active and now - self._put_aside < _IDLE:
+            return 0
+        with reading(self.store.engine) as connection:
+            if not rows.anything_new(connection):
+                return 0
+        if not active:
+            self._put_aside = now
         wanted = {endpoint_id: endpoint.kinds for endpoint_id, endpoint in active.items()}
         total = 0
         while True:
@@ -299,51 +311,3 @@ def _retry_after(text: str, now: datetime) -> float:
         return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
     except (ValueError, TypeError):
         return 0.0
-
-
-class OutboxWorker:
-    """A thread that delivers until it is closed; a slow endpoint holds up only itself.
-
-    Parameters
-    ----------
-    outbox
-        What delivers.
-    also
-        Called now and then in the same thread, such as the look for overdue notices.
-    """
-
-    def __init__(self, outbox: Outbox, also: Callable[[], object] | None = None) -> None:
-        self._outbox = outbox
-        self._also = also
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="outbox", daemon=True)
-
-    def start(self) -> OutboxWorker:
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def close(self, timeout_s: float = 20.0) -> None:
-        """Stop; what is under way comes back when its lease ends."""
-        self._stopping.set()
-        self._thread.join(timeout_s)
-
-    async def _run(self) -> None:
-        running: dict[str, asyncio.Task[Round]] = {}
-        while not self._stopping.is_set():
-            try:
-                await asyncio.to_thread(self._outbox.hand_on)
-                for endpoint in await self._outbox.due():
-                    task = running.get(endpoint.endpoint_id)
-                    if task is None or task.done():
-                        if task is not None and (failure := task.exception()) is not None:
-                            log.warning("events: a delivery round failed (%s)", type(failure).__name__)
-                        running[endpoint.endpoint_id] = asyncio.create_task(self._outbox.drain(endpoint))
-                if self._also is not None:
-                    await asyncio.to_thread(self._also)
-            except StoreError as error:
-                log.warning("events: the store did not answer (%s)", type(error).__name__)
-            await asyncio.sleep(self._outbox.limits.every_s)
-        for task in running.values():
-            task.cancel()
-        await asyncio.gather(*running.values(), return_exceptions=True)

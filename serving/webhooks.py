@@ -168,7 +168,9 @@ class EndpointDesk:
         """
         found = self.all().get(endpoint_id)
         if found is None or found.state == "removed":
-            raise UnknownEndpointError(f"got endpoint {endpoint_id[:80]!r}, which does not exist: list them first")
+            raise UnknownEndpointError(
+                f"got endpoint {endpoint_id[:80]!r}, which does not exist: list them first"
+            )
         return found
 
     def register(

@@ -146,6 +146,42 @@ def claim(
     )
 
 
+def anything_new(connection: Connection) -> bool:
+    """Whether an event was not handed on yet."""
+    e = schema.events
+    return (
+        connection.execute(sa.select(e.c.position).where(e.c.delivered_at.is_(None)).limit(1)).first()
+        is not None
+    )
+
+
+def prune(connection: Connection, before: datetime, size: int = 5_000) -> int:
+    """Remove events older than a time whose deliveries have all ended, the oldest ``size`` at a time; return how many.
+
+    Decisions and their audit stay; only what was told about them goes, and cannot be replayed any more.
+    """
+    d, e = tables.deliveries, schema.events
+    oldest = (
+        sa.select(e.c.position, e.c.created_at, e.c.delivered_at)
+        .order_by(e.c.position)
+        .limit(size)
+        .subquery()
+    )
+    waiting = sa.exists().where(d.c.event_position == oldest.c.position, d.c.status == WAITING)
+    gone = list(
+        connection.execute(
+            sa.select(oldest.c.position).where(
+                oldest.c.created_at < microseconds(before), oldest.c.delivered_at.is_not(None), ~waiting
+            )
+        ).scalars()
+    )
+    for start in range(0, len(gone), 500):
+        part = gone[start : start + 500]
+        connection.execute(d.delete().where(d.c.event_position.in_(part)))
+        connection.execute(e.delete().where(e.c.position.in_(part)))
+    return len(gone)
+
+
 def due_endpoints(connection: Connection, now: datetime) -> frozenset[str]:
     """Endpoints with something to deliver now."""
     d, at = tables.deliveries, microseconds(now)

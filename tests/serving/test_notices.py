@@ -17,7 +17,8 @@ from features.schema import parse_listing
 from serving.audit import verify
 from serving.ban_office import load_reader, office_of
 from serving.matching import OfferReader
-from serving.notices import Hit, NoticeBook
+from serving.notices import Hit
+from serving.notices_book import NoticeBook
 from serving.notices_calendar import CalendarError, WorkingDays
 from serving.notices_desk import NoticeDesk
 from serving.notices_intake import (
@@ -384,7 +385,7 @@ def test_listings_that_the_authority_named_go_whatever_the_model_says(office):
         assert stored.body["notice_id"] == notice.notice_id
     assert notice.hits["hanbada", "item-3"].seller_id == "s-2"
     with reading(office.store.engine) as connection:
-        told = set(connection.exec_driver_sql("SELECT type, subject FROM events").tuples().all())
+        told = {tuple(row) for row in connection.exec_driver_sql("SELECT type, subject FROM events")}
     for one in named:
         assert {("item.blocked", one["id"]), ("refund.due", one["id"])} <= told
     assert verify(office.store).intact

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from serving.events import event
-from serving.outbox import SCHEDULE_S, Outbox, OutboxLimits, OutboxWorker, Round, pause_after
+from serving.outbox import SCHEDULE_S, Outbox, OutboxLimits, Round, pause_after
+from serving.outbox_worker import OutboxWorker
 from serving.store import Store
-from serving.store.deliveries import read_deliveries
+from serving.store.deliveries import prune, read_deliveries
 from serving.store.engine import reading, writing
 from serving.store.notice_tables import deliveries
 from serving.webhooks import EndpointDesk, EndpointError
@@ -264,6 +265,33 @@ def test_both_secrets_sign_while_one_is_rotated(outbox, receiver, new_record, cl
     assert headers["webhook-signature"] == Webhook(new).sign(headers["webhook-id"], at, body.decode())
     with pytest.raises(WebhookVerificationError):
         Webhook(old).verify(body, headers)
+
+
+def test_old_events_go_once_nothing_waits_for_them(outbox, receiver, new_record, clock):
+    outbox.desk.register(receiver.url, [], "kim", clock())
+    for number in range(3):
+        happen(outbox, new_record, number)
+    receiver.answers = [500] * 3
+    assert once(outbox).failed == 3
+    with writing(outbox.store.engine) as connection:
+        assert prune(connection, clock() + timedelta(days=1)) == 0, "they are still to be delivered"
+    clock.later(seconds=10)
+    assert once(outbox).delivered == 3
+    with writing(outbox.store.engine) as connection:
+        assert prune(connection, clock() - timedelta(days=1)) == 0, "they are young"
+        assert prune(connection, clock() + timedelta(days=1), size=2) == 2
+    assert len(statuses(outbox)) == 1
+
+
+def test_events_that_nobody_wants_are_put_aside(local, receiver, new_record, clock):
+    happen(local, new_record, 1)
+    assert local.hand_on() == 1
+    happen(local, new_record, 2)
+    assert local.hand_on() == 0, "not at every look"
+    clock.later(seconds=31)
+    assert local.hand_on() == 1
+    local.desk.register(receiver.url, [], "kim", clock())
+    assert once(local) == Round(), "history is for replay"
 
 
 def test_two_processes_never_send_the_same(outbox, receiver, new_record, clock):

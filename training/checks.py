@@ -155,7 +155,9 @@ def read_for_checks(
     results: list[LabResult] = []
     recalls: list[Recall] = []
     rounds, left_out = 0, Counter[str]()
-    for record in known_records(config.model_copy(update={"as_of": None}), folder, left_out):
+    for record in known_records(
+        config.model_copy(update={"as_of": None}), folder, left_out, hazards=tuple(taxonomy.codes)
+    ):
         if isinstance(record, LabResult):
             results.append(record)
         elif isinstance(record, Recall):

@@ -77,7 +77,7 @@ def source_named(name: str) -> Source:
     return SOURCES[name]
 
 
-def source_of(ref: SourceRef) -> Source:
+def source_of(ref: SourceRef, hazards: tuple[str, ...] = ()) -> Source:
     """Return the reader of one entry of a configuration, with its columns and encoding.
 
     Raises
@@ -86,6 +86,8 @@ def source_of(ref: SourceRef) -> Source:
         When there is no such reader, or it reads a publisher's own form and columns are given all the same.
     """
     source = source_named(ref.reader)
+    if isinstance(source, LabResults | OwnRecalls):
+        source = replace(source, hazards=hazards)
     if not ref.columns and ref.encoding == "utf-8":
         return source
     if not isinstance(source, OWN):
@@ -102,6 +104,7 @@ def known_records(
     left_out: Counter[str],
     *,
     files: dict[str, str] | None = None,
+    hazards: tuple[str, ...] = (),
     advance: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Record]:
     """Yield every usable record of a configuration's sources.
@@ -112,6 +115,8 @@ def known_records(
         Counts, by reason, what is not yielded.
     files
         Gets the SHA-256 of each file, by its path in the configuration.
+    hazards
+        Codes of the taxonomy in use; empty for the package's.
     advance
         Called with the name of each file when it has been read.
 
@@ -122,7 +127,7 @@ def known_records(
     """
     holder: dict[tuple[str, str], str] = {}
     for ref in config.sources:
-        source, path = source_of(ref), folder / ref.path
+        source, path = source_of(ref, hazards), folder / ref.path
         if not path.is_file():
             raise DataError(
                 f"The source file {ref.path!r} is not in {folder}; check --data or the configuration."
@@ -174,7 +179,9 @@ def load_dataset(
     rounds: list[InspectionRound] = []
     left_out: Counter[str] = Counter()
     files: dict[str, str] = {}
-    for record in known_records(config, folder, left_out, files=files, advance=advance):
+    for record in known_records(
+        config, folder, left_out, files=files, hazards=tuple(taxonomy.codes), advance=advance
+    ):
         if isinstance(record, Recall):
             recalls.append(record)
         elif isinstance(record, LabResult):

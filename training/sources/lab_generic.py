@@ -73,12 +73,13 @@ class LabResults:
     ``value`` is a number, ``<0.5`` (below that limit of quantification), ``>1000`` or ``ND``; ``verdict`` is the
     laboratory's own pass or fail and may stand alone (a small-parts test has no number). A row with neither is a
     missing result and is rejected: it is not a pass. ``columns`` maps our fields to other headers
-    (`training.sources.own`).
+    (`training.sources.own`); ``hazards`` are the codes that may be stated, by default those of the package.
     """
 
     name: str = "lab_results"
     form: Form = field(default_factory=Form)
     columns: Mapping[str, str] = field(default_factory=dict)
+    hazards: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield laboratory results; see `training.sources.base.Source`."""
@@ -122,7 +123,7 @@ class LabResults:
             date=parse_date(row.get("date"), KOREAN_DATES),
             product_name=product,
             analyte=analyte,
-            hazard=_hazard(clean(row.get("hazard")), analyte),
+            hazard=_hazard(clean(row.get("hazard")), analyte, self.hazards),
             value=value,
             unit=unit,
             comparator=comparator,
@@ -179,8 +180,8 @@ def _verdict(value: Any) -> bool | None:
     return _VERDICTS[text]
 
 
-def _hazard(stated: str, analyte: str) -> str:
-    codes = load_taxonomy().codes
+def _hazard(stated: str, analyte: str, hazards: tuple[str, ...] = ()) -> str:
+    codes = hazards or load_taxonomy().codes
     if stated:
         if stated not in codes:
             raise ValueError(f"got hazard {stated[:40]!r}, expected one of {', '.join(codes)}")

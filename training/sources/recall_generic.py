@@ -34,6 +34,7 @@ class OwnRecalls:
     name: str = "own_recalls"
     form: Form = field(default_factory=Form)
     columns: Mapping[str, str] = field(default_factory=dict)
+    hazards: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Iterator[Record | Reject]:
         """Yield recalls; see `training.sources.base.Source`."""
@@ -61,7 +62,7 @@ class OwnRecalls:
             native_id=number,
             date=parse_date(row.get("date"), KOREAN_DATES),
             product_names=(product,),
-            hazards=named_hazards(said),
+            hazards=named_hazards(said, self.hazards),
             hazard_terms=(said,) if said else (),
             description=clean(row.get("description")),
             product_types=(clean(row.get("product_type")),) if clean(row.get("product_type")) else (),
@@ -72,7 +73,7 @@ class OwnRecalls:
         )
 
 
-def named_hazards(text: str) -> frozenset[str]:
+def named_hazards(text: str, codes: tuple[str, ...] = ()) -> frozenset[str]:
     """Return the taxonomy codes that a cell names, by code or in words.
 
     Raises
@@ -81,12 +82,15 @@ def named_hazards(text: str) -> frozenset[str]:
         When it names something and nothing of it is known.
     """
     taxonomy = load_taxonomy()
+    codes = codes or taxonomy.codes
     parts = [part.strip() for part in _SEPARATORS.split(text) if part.strip()]
-    found = {part for part in parts if part in taxonomy.codes}
-    rest = " | ".join(part for part in parts if part not in taxonomy.codes)
+    found = {part for part in parts if part in codes}
+    rest = " | ".join(part for part in parts if part not in codes)
     found |= set(taxonomy.named_in(rest).hazards) if rest else set()
     if parts and not found:
-        raise ValueError(f"hazards {text[:60]!r} name no known hazard: write taxonomy codes such as lead|choking")
+        raise ValueError(
+            f"hazards {text[:60]!r} name no known hazard: write taxonomy codes such as lead|choking"
+        )
     return frozenset(found)
 
 

@@ -189,7 +189,8 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     present = [name.removeprefix("manner_") for name in truth_.parts if name.startswith("manner_")]
     disguises = frozenset(name for name in present if name != CLEAN and not name.startswith("phrase_"))
     rows: list[Row | None] = []
-    for system, point in thresholds(truth_, scores).items():
+    points = thresholds(truth_, scores)
+    for system, point in sorted(points.items(), key=lambda pair: pair[0] != OURS):
         flagged = scores[system][:, 0] >= np.float32(point) - 1e-6
         rows += _of_system(system, flagged, pairs, disguises)
         rows += _gone(system, flagged, pairs, [name for name in present if name.startswith("phrase_")])
@@ -199,9 +200,22 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
             if part.any():
                 value = float(flagged[part].mean())
                 rows.append(figure(system, f"flagged_clean_{source}", value, None, int(part.sum())))
+    rows += _disguised(pairs, disguises)
     rows.append(figure(LABELS, "attacks", float(len(disguises)), None, len(disguises), "attacks"))
     rows.append(figure(LABELS, "attacks_after_freeze", float(len(late())), None, len(late()), "attacks"))
     return existing(rows)
+
+
+def _groups(disguises: frozenset[str]) -> dict[str, frozenset[str]]:
+    groups = {"late": disguises & late(), "known": disguises - late()}
+    return groups | {name: frozenset({name}) for name in sorted(disguises)}
+
+
+def _disguised(pairs: Pairs, disguises: frozenset[str]) -> list[Row | None]:
+    """Return how many hazardous goods each manner changes."""
+    sizes = {name: len(pairs.rows(manners, SOURCES)) for name, manners in _groups(disguises).items()}
+    sizes |= {f"of_{source}": len(pairs.rows(disguises, (source,))) for source in SOURCES}
+    return [figure(LABELS, f"disguised_{name}", float(n), None, n, "rows") for name, n in sizes.items()]
 
 
 def _gone(system: str, flagged: np.ndarray, pairs: Pairs, phrases: list[str]) -> list[Row | None]:
@@ -222,8 +236,7 @@ def _gone(system: str, flagged: np.ndarray, pairs: Pairs, phrases: list[str]) ->
 
 
 def _of_system(system: str, flagged: np.ndarray, pairs: Pairs, disguises: frozenset[str]) -> list[Row | None]:
-    groups = {"": disguises, "_late": disguises & late(), "_known": disguises - late()}
-    groups |= {f"_{name}": frozenset({name}) for name in sorted(disguises)}
+    groups = {"": disguises} | {f"_{name}": manners for name, manners in _groups(disguises).items()}
     rows: list[Row | None] = []
     for suffix, manners in groups.items():
         value, spread, n = kept(flagged, pairs.clean, pairs.rows(manners, SOURCES))

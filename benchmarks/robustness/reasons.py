@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.quality.resample import draw_counts, interval
 from benchmarks.quality.task import Labels, Task, existing, figure
-from benchmarks.results_file import OURS, Row
+from benchmarks.results_file import LABELS, OURS, Row
 from benchmarks.robustness.items import FILES, as_listing, covert_titles, real_listings, recall_names, sample
 from benchmarks.robustness.items import Row as Item
 from benchmarks.robustness.ours import FLAGGED_FROM, actions, batch
@@ -175,6 +175,8 @@ def measure(truth: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     }
     for system, S in scores.items():
         rows += _of_system(system, S[:, 0], scores[RANDOM][:, 0], parts)
+    sizes = {name: int(part.sum()) for name, part in truth.parts.items()}
+    rows += [figure(LABELS, f"explained_{name}", float(n), None, n, "rows") for name, n in sizes.items()]
     return existing(rows)
 
 

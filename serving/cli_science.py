@@ -319,7 +319,13 @@ def _print_monitor(report: MonitorReport, console: Any) -> None:
 @click.option(
     "--data", type=_FOLDER, envvar="LISTING_RISK_DATA", required=True, help="Folder of past results."
 )
-@click.option("--trials", type=click.IntRange(1, 10_000), default=30, show_default=True)
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 10_000),
+    default=30,
+    show_default=True,
+    help="In all, earlier runs included.",
+)
 @click.option("--folds", type=click.IntRange(2, 10), default=4, show_default=True, help="Stretches of time.")
 @click.option(
     "--output", "-o", type=_PATH, required=True, help="Folder for the study and the found configuration."

@@ -239,7 +239,7 @@ def orders_file(listings: Sequence[tuple[str, str]], random: np.random.Generator
                     f"{listing_id}-{number:03d}",
                     marketplace,
                     listing_id,
-                    f"buyer-{random.integers(1e6)}",
+                    f"buyer-{random.integers(1_000_000)}",
                     str(amount),
                     "KRW",
                     state,

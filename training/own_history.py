@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,14 +51,14 @@ def read_history(
         raise HistoryError(
             f"{path.name}: got no column {', '.join(missing)}; it has {', '.join(table.columns)}"
         )
-    days = pd.to_datetime(table[day], errors="coerce")
+    days: Any = pd.to_datetime(table[day], errors="coerce")
     undated = int(np.isnat(days.to_numpy()).sum())
     if undated:
         raise HistoryError(f"{path.name}: column {day}: got {undated} rows without a date")
     table = table.assign(**{day: days}).sort_values(day, kind="stable").reset_index(drop=True)
     failed = _truth(table, outcome, path)
     fatal = _truth(table, critical, path) if critical else np.zeros(len(table), dtype=bool)
-    rest = table.drop(columns=[outcome, day, *([critical] if critical else [])])
+    rest: Any = table.drop(columns=[outcome, day, *([critical] if critical else [])])
     amounts = [
         name
         for name in rest.columns

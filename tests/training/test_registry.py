@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from features.errors import UserError
+from features.schema import Listing
 from serving.settings import STARTER
 from training.manifest import BundleError, read_manifest
-from training.registry import RegistryError, download, register
+from training.registry import RegistryError, download, register, set_alias
 from training.registry_path import resolve
 
 
@@ -91,3 +92,26 @@ def test_a_measurement_is_recorded_with_parameters_figures_and_files(tracking, t
     assert kept.data.tags["code_commit"] == "c0"
     assert kept.info.status == "FINISHED"
     assert [a.path for a in client.list_artifacts(run_id)] == ["figures.json"]
+
+
+def test_a_version_is_a_model_that_pyfunc_loads(versions, tracking):
+    import mlflow
+    import pandas as pd
+
+    from training.bundle import Bundle
+
+    mlflow.set_tracking_uri(tracking)
+    model = mlflow.pyfunc.load_model("models:/starter/1")
+    assert model.metadata.signature.inputs.required_input_names() == ["title"]
+    assert model.metadata.saved_input_example_info is not None
+    found = model.predict(
+        pd.DataFrame({"title": ["여아 리본 목걸이", "wooden blocks"], "price": [1.0, None]})
+    )
+    assert len(found) == 2
+    direct = Bundle.load(STARTER).score([Listing(id="1", title="여아 리본 목걸이", price=1.0)])
+    assert found["p_noncompliant"][0] == direct.p_noncompliant[0]
+
+
+def test_an_alias_moves(versions, tracking, tmp_path):
+    set_alias("models:/starter/2", "previous", tracking_uri=tracking)
+    assert "starter-2" in download("models:/starter@previous", tmp_path, tracking_uri=tracking).name

@@ -71,5 +71,9 @@ benchmark-relisting: $(VENV)/.everything
 	$(BIN)/python -m benchmarks.relisting.example
 	$(BIN)/python -m benchmarks.document
 
+# The documents as a site, in English and Korean, in site/.
+docs: $(VENV)/.everything
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis

@@ -19,7 +19,9 @@ def simulated(deviation: float, seed: int, rounds: int = 60, groups: int = 4) ->
             expected = rng.uniform(0.1, 0.5)
             p = sigmoid(logit(np.array(expected)) + shift)
             n = int(rng.integers(10, 120))
-            rows.append(RoundCount(f"r{r}", expected, n, int(rng.binomial(n, rng.beta(40 * p, 40 * (1 - p))))))
+            rows.append(
+                RoundCount(f"r{r}", expected, n, int(rng.binomial(n, rng.beta(40 * p, 40 * (1 - p)))))
+            )
     return rows
 
 

@@ -21,6 +21,7 @@ import asyncio
 import dataclasses
 import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -253,11 +254,14 @@ async def paced(count: int, rate: float, once: Callable[[int], Awaitable[object]
     return taken
 
 
-async def recording(store: Store, disk: Disk, blocks: int, rate: float) -> tuple[list[float], list[float]]:
-    """Blocks of a second: recording at ``rate``, then bare fsync at the same rate."""
+async def recording(
+    store: Store, disk: Disk, blocks: int, rate: float
+) -> tuple[list[float], list[float], list[float]]:
+    """Blocks of a second: recording at ``rate``, then bare fsync at the same rate; processor ms a decision besides."""
     sink, chance = StoreSink(store), random.Random(2)
     recorded: list[float] = []
     synced: list[float] = []
+    spent: list[float] = []
     per_block = int(rate)
     for block in range(blocks):
         # Made outside the clock: what is measured is recording, with its hashing and encoding.
@@ -265,9 +269,11 @@ async def recording(store: Store, disk: Disk, blocks: int, rate: float) -> tuple
             decision(block * per_block + n, chance, prefix=f"r{time.time_ns()}", told=True)
             for n in range(per_block)
         ]
+        began = time.process_time()
         recorded += await paced(per_block, rate, lambda n, ready=ready: sink.record_all([ready[n]]))
+        spent.append((time.process_time() - began) * 1e3 / per_block)
         synced += await paced(per_block, rate, lambda n: disk.sync())
-    return recorded, synced
+    return recorded, synced, spent
 
 
 def queue_pages(store: Store, times: int) -> list[float]:
@@ -283,17 +289,26 @@ def queue_pages(store: Store, times: int) -> list[float]:
     return taken
 
 
-def audits(store: Store, times: int, workers: int) -> tuple[int, list[float]]:
-    """Verify the whole chain; rows checked and rows per second of each time."""
-    rows, speeds = 0, []
+def processor_s() -> float:
+    """Processor time of this process and of those it started and that have ended, in seconds."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
+
+
+def audits(store: Store, times: int, workers: int) -> tuple[int, list[float], list[float]]:
+    """Verify the whole chain; rows checked, rows per second and per second of processor time, of each time."""
+    rows, speeds, per_cpu = 0, [], []
     for _ in range(times):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), processor_s()
         report = verify(store, workers=workers)
         rows = report.rows
         speeds.append(rows / (time.perf_counter() - began))
+        per_cpu.append(rows / (processor_s() - used))
         if not report.intact:
             raise SystemExit(f"the chain does not verify: {report.problems[:3]}")
-    return rows, speeds
+    return rows, speeds, per_cpu
 
 
 def median(values: list[float]) -> tuple[float, float, float]:
@@ -379,7 +394,7 @@ def prepare(kind: str, rows: int, base: Path) -> None:
     print(f"{kind}: filled at {rate:,.0f} rows/s", flush=True)
 
 
-def measure(kind: str, rows: int, blocks: int, base: Path, keep: bool) -> list[Row]:
+def measure(kind: str, rows: int, blocks: int, base: Path, keep: bool, given_audits: int) -> list[Row]:
     """Everything for one database."""
     with workplace(kind, base, keep) as folder:
         print(f"{kind} in {folder}", flush=True)
@@ -389,20 +404,22 @@ def measure(kind: str, rows: int, blocks: int, base: Path, keep: bool) -> list[R
                 print(f"  filled at {rate:,.0f} rows/s", flush=True)
                 settle(store)
             disk = Disk(folder)
-            recorded, synced = asyncio.run(recording(store, disk, blocks, 200.0))
+            recorded, synced, spent = asyncio.run(recording(store, disk, blocks, 200.0))
             disk.close()
             pages = queue_pages(store, 300)
-            checked, alone = audits(store, 2, 1)
-            _, spread = audits(store, 3, CORES)
+            checked, alone, alone_cpu = audits(store, given_audits, 1)
+            _, spread, _ = audits(store, given_audits, CORES)
     ours, theirs, n = SYSTEMS[kind], DISKS[kind], len(recorded)
     found = [
         row(ours, "recording_ms", median(recorded), n, "ms"),
         row(ours, "recording_beyond_fsync_ms", difference(recorded, synced), n, "ms"),
+        row(ours, "recording_cpu_ms", median(spent), len(recorded), "ms"),
         single(ours, "recording_p99_ms", float(np.percentile(recorded, 99)), n, "ms"),
         row(ours, "queue_page_ms", median(pages), len(pages), "ms"),
         single(ours, "queue_page_max_ms", max(pages), len(pages), "ms"),
         speed(ours, "verify_rows_per_s", spread, checked),
         speed(ours, "verify_one_process_rows_per_s", alone, checked),
+        speed(ours, "verify_rows_per_cpu_s", alone_cpu, checked),
         row(theirs, "fsync_ms", median(disk.bare), len(disk.bare), "ms"),
         row(theirs, "group_fsync_ms", median(synced), len(synced), "ms"),
         single(theirs, "group_fsync_p99_ms", float(np.percentile(synced, 99)), len(synced), "ms"),
@@ -419,6 +436,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="decisions stored before measuring")
     parser.add_argument("--blocks", type=int, default=15, help="seconds of recording at 200 a second")
+    parser.add_argument("--audits", type=int, default=3, help="times that the chain is verified, either way")
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure"
@@ -434,7 +452,7 @@ def main() -> None:
     rows = [
         found
         for kind in given.databases
-        for found in measure(kind, given.rows, given.blocks, given.folder, given.keep)
+        for found in measure(kind, given.rows, given.blocks, given.folder, given.keep, given.audits)
     ]
     results = Results(
         task="store_speed",

@@ -117,7 +117,7 @@ def _formatted(text: str) -> str:
 
 def main() -> None:
     """Write the files."""
-    from serving.openapi import openapi_document
+    from serving.http.openapi import openapi_document
     from serving.settings import Limits
 
     for name, text in files(openapi_document(Limits())).items():

@@ -18,30 +18,31 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from serving import logs, pages
-from serving.access_gate import AccessGate
-from serving.bans_api import BansApi
-from serving.challenger import shadow_challenger
+from serving import logs
+from serving.access.gate import AccessGate
+from serving.bans.api import BansApi
 from serving.console import Console, refusals
-from serving.decisions_api import DecisionsApi
 from serving.doors import DecisionSink, Doors, Engine, MakeRoom, Work
-from serving.edge import Edge, json_response, on_http, on_problem
-from serving.events_api import EventsApi, deliver_events
+from serving.events.api import EventsApi, deliver_events
 from serving.holds import follow_holds
+from serving.http import pages
+from serving.http.decisions_api import DecisionsApi
+from serving.http.edge import Edge, json_response, on_http, on_problem
+from serving.http.openapi import openapi_document
+from serving.http.problems import NOT_READY, ProblemError
+from serving.http.score_api import ScoreApi
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
-from serving.labs_api import LabsApi
+from serving.labs.api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
-from serving.monitoring_shown import show_alarms
-from serving.notices_api import NoticesApi
-from serving.openapi import openapi_document
+from serving.models.challenger import shadow_challenger
+from serving.models.swap import follow_champion
+from serving.monitoring.shown import show_alarms
+from serving.notices.api import NoticesApi
 from serving.opening import open_engine
-from serving.policy_follow import follow_policies
+from serving.policy.follow import follow_policies
 from serving.predictor import Predictor
-from serving.problems import NOT_READY, ProblemError
-from serving.score_api import ScoreApi
-from serving.sellers_api import SellersApi
+from serving.sellers.api import SellersApi
 from serving.settings import Settings, read_settings
-from serving.swap import follow_champion
 
 _HTML_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",

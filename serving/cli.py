@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from serving.cli_access import access
-from serving.cli_audit import audit, retention
-from serving.cli_bans import bans, catalogue
-from serving.cli_events import events
-from serving.cli_evidence import evidence
-from serving.cli_labs import GROUPS as LABORATORY
-from serving.cli_notices import notices
-from serving.cli_options import STORE_VARIABLE, clear_errors, default_store
-from serving.cli_policy import policy
-from serving.cli_reconcile import reconcile
-from serving.cli_science import COMMANDS as SCIENCE
-from serving.cli_sellers import complaints, sellers
+from serving.commands.access import access
+from serving.commands.audit import audit, retention
+from serving.commands.bans import bans, catalogue
+from serving.commands.events import events
+from serving.commands.evidence import evidence
+from serving.commands.labs import GROUPS as LABORATORY
+from serving.commands.notices import notices
+from serving.commands.options import STORE_VARIABLE, clear_errors, default_store
+from serving.commands.policy import policy
+from serving.commands.reconcile import reconcile
+from serving.commands.science import COMMANDS as SCIENCE
+from serving.commands.sellers import complaints, sellers
 
 if TYPE_CHECKING:
     from features.reader import ColumnMap
@@ -372,7 +372,7 @@ def demo(port: int, detach: bool, stop: bool, picture: Path | None, store: str |
       listing-risk demo
       listing-risk demo --port 3100 --detach
     """
-    from serving.demo import Demo, draw_ranking
+    from serving.demo.first_look import Demo, draw_ranking
 
     if picture is not None:
         draw_ranking(_predictor(None, None), picture)

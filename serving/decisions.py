@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from features.schema import Listing
-from serving.policy import Action, Cause, FiredRule, MatchFact, RiskLevel, State
+from serving.policy.evaluation import Action, Cause, FiredRule, MatchFact, RiskLevel, State
 from training.scores import Basis, PastResult, Phrase
 
 if TYPE_CHECKING:

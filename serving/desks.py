@@ -16,20 +16,20 @@ from starlette.requests import Request
 
 from features.errors import UserError
 from features.schema import FieldError, ListingError
-from serving.appeals import UnknownAppealError
-from serving.appeals_desk import AppealDesk
-from serving.complaints_desk import ComplaintDesk
-from serving.evidence import EvidenceDesk
-from serving.notices_desk import NoticeDesk
-from serving.notices_intake import UnknownNoticeError
-from serving.notices_office import NoticeOffice
-from serving.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
-from serving.reading import check_type, parse_json, read_body
-from serving.reconcile_desk import Reconciler
-from serving.sellers_desk import SellerDesk
+from serving.events.webhooks import EndpointDesk, UnknownEndpointError
+from serving.events.webhooks_address import AddressRules
+from serving.evidence.pack import EvidenceDesk
+from serving.http.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
+from serving.http.reading import check_type, parse_json, read_body
+from serving.notices.complaints_desk import ComplaintDesk
+from serving.notices.desk import NoticeDesk
+from serving.notices.intake import UnknownNoticeError
+from serving.notices.office import NoticeOffice
+from serving.notices.reconcile_desk import Reconciler
+from serving.sellers.appeals import UnknownAppealError
+from serving.sellers.appeals_desk import AppealDesk
+from serving.sellers.desk import SellerDesk
 from serving.store.errors import BusyError, InvalidRecordError, NotFoundError, StoreUnavailableError
-from serving.webhooks import EndpointDesk, UnknownEndpointError
-from serving.webhooks_address import AddressRules
 
 if TYPE_CHECKING:
     from serving.doors import Doors, Engine
@@ -52,7 +52,7 @@ class Desks:
     store
         Its store.
     own_hosts
-        Hosts of one's own network that events may go to, see `serving.webhooks_address`.
+        Hosts of one's own network that events may go to, see `serving.events.webhooks_address`.
     """
 
     def __init__(self, engine: Engine, store: Store, own_hosts: str = "") -> None:

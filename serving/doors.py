@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from serving.edge import not_ready
-from serving.problems import NOT_READY, ProblemError
+from serving.http.edge import not_ready
+from serving.http.problems import NOT_READY, ProblemError
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from features.schema import Listing
+    from serving.bans.retroaction import BanOffice
     from serving.decisions import Decision
     from serving.metrics import Metrics
     from serving.predictor import Predictor
-    from serving.retroaction import BanOffice
     from serving.settings import Settings
     from serving.store import OutboxEvent, Picture, Recorded, Store
 

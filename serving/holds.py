@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from serving.decisions import new_decision_id
 from serving.keeping import now_and_then
-from serving.review import Outcome
-from serving.review_records import follow_up
+from serving.review.records import follow_up
+from serving.review.rules import Outcome
 from serving.store.prepare import OPEN_ACTIONS
 
 if TYPE_CHECKING:

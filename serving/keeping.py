@@ -55,7 +55,7 @@ def sign_checkpoints(doors: Doors) -> AbstractContextManager[object]:
     """Sign a checkpoint now and then, where the settings name a store."""
     import os
 
-    from serving.audit import CheckpointKeeper, Checkpoints
+    from serving.audit.verification import CheckpointKeeper, Checkpoints
 
     engine, settings = doors.engine(), doors.settings
     if engine.store is None or not settings.store:

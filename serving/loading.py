@@ -5,8 +5,8 @@ from __future__ import annotations
 from features.certification import Register
 from features.errors import OutsideError
 from features.taxonomy import load_taxonomy
-from serving.policy_binding import bind
-from serving.policy_document import load_policy
+from serving.policy.binding import bind
+from serving.policy.document import load_policy
 from serving.settings import STARTER, Settings
 from training.manifest import read_manifest
 

@@ -23,12 +23,12 @@ def open_engine(settings: Settings) -> Engine:
     if not settings.store:
         return Engine(load_predictor(settings))
     # What scores without a store needs neither the database nor the matcher.
-    from serving.ban_office import load_reader, office_of, photo_folder
-    from serving.in_force import note_loaded
-    from serving.photos import open_eyes
-    from serving.policy_follow import take_promoted
+    from serving.bans.office import load_reader, office_of, photo_folder
+    from serving.bans.photos import open_eyes
+    from serving.models.in_force import note_loaded
+    from serving.models.swap import predictor_in_force
+    from serving.policy.follow import take_promoted
     from serving.store import Store, StoreSink
-    from serving.swap import predictor_in_force
 
     store = Store(settings.store).open()
     try:

@@ -17,7 +17,6 @@ from features.groups import ancestors
 from features.risk import exposure_of, harm_of, injury_probability, risk_level
 from features.schema import Listing
 from features.taxonomy import Taxonomy
-from serving.certificates import KcCheck
 from serving.decisions import (
     Decision,
     Earlier,
@@ -27,9 +26,18 @@ from serving.decisions import (
     field_digests,
     new_decision_id,
 )
-from serving.policy import RISK_LEVELS, MatchFact, PolicyFacts, RiskLevel, Verdict, evaluate, risk_rank
-from serving.policy_binding import OperatingPoints, bind
-from serving.policy_document import PolicyDocument, load_policy
+from serving.policy.binding import OperatingPoints, bind
+from serving.policy.certificates import KcCheck
+from serving.policy.document import PolicyDocument, load_policy
+from serving.policy.evaluation import (
+    RISK_LEVELS,
+    MatchFact,
+    PolicyFacts,
+    RiskLevel,
+    Verdict,
+    evaluate,
+    risk_rank,
+)
 from serving.settings import STARTER, Settings
 from training.scores import BASES, PastResult, Phrase, Scores
 
@@ -375,7 +383,7 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
     register = None if settings.register is None else Register.read(settings.register)
     bundle = Bundle.load(settings.bundle or STARTER)
     if bundle.image_encoder is not None:
-        from serving.photo_vectors import photo_vectors
+        from serving.bans.photo_vectors import photo_vectors
 
         bundle.look = photo_vectors(bundle.image_encoder, settings)
     predictor = Predictor(bundle, policy, clock, Checks(KcCheck(register)))

@@ -14,14 +14,14 @@ from starlette.requests import Request
 
 from features.schema import FieldError
 from serving import logs
-from serving.callers import LOCAL, caller_of
+from serving.bans.photos import pictures_of
 from serving.decisions import Decision, Earlier
 from serving.doors import DecisionSink, Doors
-from serving.events import decision_events
-from serving.photos import pictures_of
-from serving.policy import Action
-from serving.problems import CONFLICT, NOT_RECORDED, OVERLOADED, WRONG_FIELDS, ProblemError
-from serving.requests import Item
+from serving.events.kinds import decision_events
+from serving.http.callers import LOCAL, caller_of
+from serving.http.problems import CONFLICT, NOT_RECORDED, OVERLOADED, WRONG_FIELDS, ProblemError
+from serving.http.requests import Item
+from serving.policy.evaluation import Action
 from serving.store.earlier import EarlierRow, read_earlier
 from serving.store.engine import reading
 from serving.store.errors import BusyError, ConflictError, InvalidRecordError

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import httpx
 
 from features.errors import OutsideError
-from serving.policy import ACTIONS
+from serving.policy.evaluation import ACTIONS
 from serving.settings import Settings
 
 READY_SECONDS = 60.0

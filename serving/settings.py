@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from features.errors import UserError
-from serving.access_settings import AccessSettings, read_access
+from serving.access.settings import AccessSettings, read_access
 
 PREFIX = "LISTING_RISK_"
 STARTER = Path(__file__).with_name("starter")

@@ -19,7 +19,9 @@ def untaught_type_heads(n_hazards: int, n_dimensions: int) -> HazardTypeHeads:
         Length of an embedding.
     """
     nothing = np.zeros((0, n_hazards), dtype=np.float32)
-    level = np.full(n_hazards, -4.0, dtype=np.float32)  # about 2 %; not heard anyway, with no positives behind it
+    level = np.full(
+        n_hazards, -4.0, dtype=np.float32
+    )  # about 2 %; not heard anyway, with no positives behind it
     return HazardTypeHeads(
         TextHeads(
             NgramVocabulary.fit([], min_documents=1),

@@ -22,11 +22,11 @@ from features.image_features import PhotoFeatures
 from features.image_match import photo_entry
 from features.schema import Listing
 from features.similarity import SimilarityIndex
-from serving.ban_office import load_reader, office_of
-from serving.bans import request_of
-from serving.matching import MatchFinder
+from serving.bans.book import request_of
+from serving.bans.matching import MatchFinder
+from serving.bans.office import load_reader, office_of
+from serving.bans.retroaction import BanOffice
 from serving.predictor import load_predictor
-from serving.retroaction import BanOffice
 from serving.settings import Settings
 from serving.store import Store
 from training.matcher_sets import read_sample

@@ -37,7 +37,7 @@ from benchmarks.results_file import (
 from features.encoders import Encoder, load_encoder
 from features.offer import OfferView, view_of_listing
 from features.offer_index import OfferIndex, Query, print_of
-from serving.ban_office import STARTER_MATCHER
+from serving.bans.office import STARTER_MATCHER
 from training.matcher import SHORTLIST, Matcher
 from training.matcher_fit import PairSet, cosines, embed
 from training.matcher_sets import LISTINGS, PUBLISHED, part_of, read_published, read_real, read_snapshots

@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.results_file import RESULTS, Results, Row, code_commit, machine, now, write_results
 from benchmarks.sampling.synthetic import DAY, STRICTNESS, Market, config, market
 from features.taxonomy import Taxonomy, load_taxonomy
-from serving.plan_types import Candidates, Plan
-from serving.sampling import plan
+from serving.plans.planning import plan
+from serving.plans.types import Candidates, Plan
 from training.estimators import Population, difference, hajek, naive
 from training.rate_table import ANY_HAZARD, Frame, sample_of
 from training.simulation import mean_of

@@ -13,8 +13,8 @@ import numpy as np
 
 from features.risk import exposure_of
 from features.taxonomy import Taxonomy
-from serving.plan_config import PlanConfig, read_plan_config
-from serving.plan_types import Candidates
+from serving.plans.config import PlanConfig, read_plan_config
+from serving.plans.types import Candidates
 
 DAY = date(2026, 11, 20)
 STRICTNESS = {"KTR": 0.5, "KCL": -0.5, "KOTITI": 0.0, "FITI": 0.25, "KATRI": -0.25}

@@ -24,7 +24,7 @@ from features.audience import audience_of
 from features.nameview import NameViewer
 from features.normalize import normalize
 from features.schema import parse_listing
-from serving.policy import evaluate
+from serving.policy.evaluation import evaluate
 from serving.predictor import Predictor, load_predictor
 from serving.settings import STARTER, Settings
 

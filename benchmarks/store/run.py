@@ -37,8 +37,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results_file import RESULTS, Results, Row, code_commit, machine, now, write_results
-from serving.audit import verify
-from serving.events import event
+from serving.audit.verification import verify
+from serving.events.kinds import event
 from serving.store import DecisionRecord, OutboxEvent, QueueFilter, Store, StoreSink, schema
 from serving.store.engine import writing
 from serving.store.group import begin_group

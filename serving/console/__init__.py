@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.access_gate import Refuse
+from serving.access.gate import Refuse
 from serving.console.appeals import AppealsRoom
 from serving.console.banned import BansRoom
 from serving.console.bulk import BulkRoom
@@ -28,7 +28,7 @@ from serving.console.queue import QueueRoom
 from serving.console.second import SecondRoom
 from serving.console.sellers import SellersRoom
 from serving.console.sign_in import SignIn
-from serving.problems import ProblemError
+from serving.http.problems import ProblemError
 
 if TYPE_CHECKING:
     from serving.doors import Doors

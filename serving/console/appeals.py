@@ -11,7 +11,7 @@ from starlette.routing import Route
 from features.errors import UserError
 from serving.console.page import Pages, actor_of_request, away, field, now_utc
 from serving.desks import desks_of
-from serving.problems import NOT_RECORDED, ProblemError
+from serving.http.problems import NOT_RECORDED, ProblemError
 from serving.store import StoreError, desk_reads
 from serving.store.engine import reading
 

@@ -9,11 +9,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.schema import ListingError, parse_listing
-from serving.bans import BanError, BanRequest
+from serving.bans.book import BanError, BanRequest
 from serving.console.desk_door import told
 from serving.console.page import Pages, actor_of_request, away, field
-from serving.problems import NOT_FOUND, ProblemError
-from serving.review import ReviewError
+from serving.http.problems import NOT_FOUND, ProblemError
+from serving.review.rules import ReviewError
 from serving.store import desk_reads
 from serving.store.engine import reading
 

@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from serving.console.desk_door import desk_of, filter_of, filter_query, told
 from serving.console.page import Pages, actor_of_request, away, field
-from serving.review import ReviewError
-from serving.review_bulk import BulkDesk
+from serving.review.bulk import BulkDesk
+from serving.review.rules import ReviewError
 from serving.store import desk
 from serving.store.desk_counts import filter_values
 from serving.store.engine import reading

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.bans import BanError
+from serving.bans.book import BanError
 from serving.console.page import Pages
-from serving.problems import NOT_RECORDED, ProblemError
-from serving.review import DeskRules, ReviewError
-from serving.review_desk import ReviewDesk
+from serving.http.problems import NOT_RECORDED, ProblemError
+from serving.review.desk import ReviewDesk
+from serving.review.rules import DeskRules, ReviewError
 from serving.store import QueueFilter, StoreError
 
 FILTERS = ("action", "hazard", "product_group", "language", "seller_id", "marketplace")

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.callers import caller_of
 from serving.console.page import Pages, away, now_utc
 from serving.desks import desks_of
-from serving.events_api import endpoints_json
-from serving.problems import NOT_FOUND, ProblemError
+from serving.events.api import endpoints_json
+from serving.events.webhooks import EndpointError
+from serving.http.callers import caller_of
+from serving.http.problems import NOT_FOUND, ProblemError
 from serving.store.deliveries import read_deliveries
 from serving.store.engine import reading
-from serving.webhooks import EndpointError
 
 HERE = "/console/events"
 SHOWN = 50

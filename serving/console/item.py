@@ -21,8 +21,8 @@ from serving.console.item_view import (
     words_of,
 )
 from serving.console.page import Pages, actor_of_request, away, field
-from serving.problems import NOT_FOUND, ProblemError
-from serving.review import CHOICES, Said, needs_second, suspected
+from serving.http.problems import NOT_FOUND, ProblemError
+from serving.review.rules import CHOICES, Said, needs_second, suspected
 from serving.store import StoredDecision, desk, desk_reads
 from serving.store.engine import reading
 from serving.store.records import moment

@@ -11,16 +11,16 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from features.taxonomy import load_taxonomy
-from serving.callers import caller_of
 from serving.console.page import Pages, actor_of_request, away, field, language_for
-from serving.labs_api import LabsDoor, blocking, file_response, plan_head
-from serving.labs_book import PlanHead
-from serving.labs_cases import BY_PEOPLE, REVIEW
-from serving.labs_files import SIZE_MAX
-from serving.labs_intake import ResultsRefusedError
-from serving.plan_page import plan_page
-from serving.plan_words import Language
-from serving.problems import TOO_LARGE, WRONG_FIELDS, ProblemError
+from serving.http.callers import caller_of
+from serving.http.problems import TOO_LARGE, WRONG_FIELDS, ProblemError
+from serving.labs.api import LabsDoor, blocking, file_response, plan_head
+from serving.labs.book import PlanHead
+from serving.labs.cases import BY_PEOPLE, REVIEW
+from serving.labs.files import SIZE_MAX
+from serving.labs.intake import ResultsRefusedError
+from serving.plans.page import plan_page
+from serving.plans.words import Language
 
 _HERE = "/console/laboratory"
 # The plan's page brings its own styles; nothing else may run in it.
@@ -93,7 +93,7 @@ class LaboratoryRoom:
         plan_id = request.path_params["plan_id"]
 
         def work() -> Mapping[str, Any]:
-            from serving.labs_estimate import publish
+            from serving.labs.estimate import publish
 
             office = self.office()
             found = publish(office.frame(plan_id), plan_id, office.book).to_json()

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.challenger import compare_shadow
 from serving.console.page import Pages, away
-from serving.promotion import champion_of, events_of, shadow_of, spells
+from serving.models.challenger import compare_shadow
+from serving.models.promotion import champion_of, events_of, shadow_of, spells
 from serving.store.engine import reading
 from serving.store.watching import last_report
 

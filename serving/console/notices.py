@@ -12,14 +12,14 @@ from starlette.routing import Route
 
 from features.errors import UserError
 from features.taxonomy import load_taxonomy
-from serving.callers import caller_of
 from serving.console.page import Pages, away, field, form_of, now_utc
 from serving.desks import desks_of
-from serving.notices import TaskState
-from serving.notices_intake import UnknownNoticeError, notice_request
-from serving.notices_office import open_refunds
-from serving.notices_rules import NoticeKind
-from serving.problems import NOT_FOUND, NOT_RECORDED, ProblemError
+from serving.http.callers import caller_of
+from serving.http.problems import NOT_FOUND, NOT_RECORDED, ProblemError
+from serving.notices.intake import UnknownNoticeError, notice_request
+from serving.notices.notice import TaskState
+from serving.notices.office import open_refunds
+from serving.notices.rules import NoticeKind
 from serving.store import StoreError
 from serving.store.engine import reading
 from serving.store.sellers import read_titles

@@ -77,15 +77,15 @@ class OverviewRoom:
         }
 
     def _notice_desk(self, store: Store) -> Any:
-        from serving.notices_desk import NoticeDesk
+        from serving.notices.desk import NoticeDesk
 
         if self._notices is None or self._notices.store is not store:
             self._notices = NoticeDesk(store)
         return self._notices
 
     def _budget(self, store: Store) -> LaboratoryBudget | None:
-        from serving.labs import LabOffice
-        from serving.labs_book import LabError
+        from serving.labs.book import LabError
+        from serving.labs.loop import LabOffice
 
         if self._labs is None or self._labs.store is not store:
             self._labs = LabOffice(store)

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from serving.access import NOBODY, Actor
+from serving.access.table import NOBODY, Actor
 from serving.console.shown import FILTERS
 from serving.console.wording import Wording, language_of
-from serving.problems import NOT_FOUND, ProblemError
+from serving.http.problems import NOT_FOUND, ProblemError
 from serving.store import NotFoundError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ async def away(work: Callable[..., _Result], *args: Any) -> _Result:
     except NotFoundError as error:
         raise ProblemError(NOT_FOUND, str(error)) from None
     except StoreUnavailableError as error:
-        from serving.problems import NOT_RECORDED
+        from serving.http.problems import NOT_RECORDED
 
         raise ProblemError(NOT_RECORDED, str(error), headers={"Retry-After": "2"}) from None
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.errors import UserError
-from serving.access import GRANTS, PERMISSIONS, ROLES
-from serving.access_door import AccessDoor
+from serving.access.door import AccessDoor
+from serving.access.table import GRANTS, PERMISSIONS, ROLES
 from serving.console.page import Pages, actor_of_request, away, field, form_of, now_utc
 from serving.store.records import moment
 

@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from features.errors import UserError
 from serving.console.page import Pages, actor_of_request, away, field, form_of, now_utc
-from serving.policy_desk import Ground, PolicyDesk, PolicyDeskError
-from serving.policy_document import SIZE_MAX, PolicyError, parse_policy
+from serving.policy.desk import Ground, PolicyDesk, PolicyDeskError
+from serving.policy.document import SIZE_MAX, PolicyError, parse_policy
 
 HERE = "/console/policy"
 TRY_MAX = 20_000

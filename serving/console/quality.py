@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from serving.console.desk_door import told
 from serving.console.page import Pages, actor_of_request, away, field, now_utc
-from serving.review import ReviewError, choice_named
-from serving.review_quality import GoldenAnswer, SecondLook, quality
+from serving.review.quality import GoldenAnswer, SecondLook, quality
+from serving.review.rules import ReviewError, choice_named
 from serving.store import NoteRecord, desk_reads, goldens
 from serving.store.engine import reading, writing
 from serving.store.records import microseconds, moment

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.console.page import Pages, away, now_utc
-from serving.sellers_desk import SellerDesk
+from serving.sellers.desk import SellerDesk
 from serving.store import desk_counts, desk_reads
 from serving.store.engine import reading
 

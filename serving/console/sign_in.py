@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.access_door import AccessDoor
-from serving.access_gate import COOKIES, address_of, from_here
+from serving.access.door import AccessDoor
+from serving.access.gate import COOKIES, address_of, from_here
 from serving.console.page import LANGUAGE_COOKIE, Pages, actor_of_request, away, field
-from serving.problems import NOT_FOUND, ProblemError
+from serving.http.problems import NOT_FOUND, ProblemError
 
 STATIC = Path(__file__).with_name("static")
 _TYPES = {"console.css": "text/css", "console.js": "text/javascript", "mark.svg": "image/svg+xml"}

@@ -1,4 +1,4 @@
-"""Rows of who may come in. What they mean is in `serving.access`; here they are only kept.
+"""Rows of who may come in. What they mean is in `serving.access.table`; here they are only kept.
 
 Times are microseconds since 1970 (UTC), given by the caller.
 """

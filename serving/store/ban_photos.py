@@ -28,7 +28,7 @@ class BanPhoto:
     picture
         JPEG, to be shown.
     entry
-        What is searched, packed by `serving.photo_bank`.
+        What is searched, packed by `serving.bans.photo_bank`.
     made_by
         SHA-256 of the encoder that made ``entry``.
     """

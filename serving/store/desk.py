@@ -1,4 +1,4 @@
-"""Rows of the review desk: claims, skips, notes, proposals, bulk actions. What they mean is in `serving.review_desk`.
+"""Rows of the review desk: claims, skips, notes, proposals, bulk actions. What they mean is in `serving.review.desk`.
 
 Times are microseconds since 1970 (UTC), given by the caller.
 """

@@ -12,7 +12,7 @@ FROZEN = ("laboratory",)
 
 _Seq = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# Plans, results, orders, confirmed steps: what each row says is in its body (`serving.labs_book`).
+# Plans, results, orders, confirmed steps: what each row says is in its body (`serving.labs.book`).
 laboratory = sa.Table(
     "laboratory",
     metadata,

@@ -102,8 +102,8 @@ class Service:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Service]:
-    from serving.access_door import AccessDoor
-    from serving.access_secrets import Cost
+    from serving.access.door import AccessDoor
+    from serving.access.secrets import Cost
     from serving.run import sample_listings
     from serving.store import Store
 

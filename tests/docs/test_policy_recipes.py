@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from features.taxonomy import load_taxonomy
-from serving.policy_binding import bind
-from serving.policy_document import ConditionPart, parse_policy
+from serving.policy.binding import bind
+from serving.policy.document import ConditionPart, parse_policy
 from serving.settings import STARTER
 from training.bundle import Bundle
 

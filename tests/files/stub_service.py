@@ -7,7 +7,7 @@ import os
 from stub_bundle import StubBundle
 
 from serving.app import Engine, create_app
-from serving.policy_document import load_policy
+from serving.policy.document import load_policy
 from serving.predictor import Predictor
 from serving.service import service_of
 from serving.settings import read_settings

@@ -15,8 +15,8 @@ from features.columns import ColumnMap
 from features.reader import read_listings
 from features.schema import parse_listing
 from features.taxonomy import load_taxonomy
-from serving.labs_columns import load_columns
-from serving.policy_document import load_policy
+from serving.labs.columns import load_columns
+from serving.policy.document import load_policy
 from serving.predictor import Predictor
 from training.bundle import Bundle
 from training.config import Config
@@ -110,7 +110,7 @@ def test_a_marketplaces_and_a_laboratorys_columns(tmp_path):
     columns = ColumnMap.parse("id=番号,title=商品名,price=価格,currency='JPY',market='JP'")
     (listing,) = list(read_listings(tmp_path / "l.csv", columns))
     assert (listing.id, listing.price, listing.market) == ("7", 980.0, "JP")
-    packaged = yaml.safe_load((PACKAGED.parent / "serving" / "labs_columns.yaml").read_text("utf-8"))
+    packaged = yaml.safe_load((PACKAGED.parent / "serving" / "labs" / "labs_columns.yaml").read_text("utf-8"))
     packaged["laboratories"]["NEWLAB"] = {
         "columns": {"sample_id": ["検体"], "analyte": ["項目"], "value": ["値"]}
     }

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from serving.demo_seed import BANNED, seed
+from serving.demo.seed import BANNED, seed
 from serving.run import sample_listings
 from serving.store import Store, schema
 from serving.store.engine import reading

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from serving.audit import verify
-from serving.demo_loop import run_loop
-from serving.labs import LabOffice
+from serving.audit.verification import verify
+from serving.demo.loop import run_loop
+from serving.labs.loop import LabOffice
 from serving.store import Store, schema
 from serving.store.engine import reading
 

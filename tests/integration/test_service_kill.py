@@ -20,7 +20,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from serving.audit import verify
+from serving.audit.verification import verify
 from serving.store import Store, schema
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from serving.audit import Checkpoints, checkpoint, verify
+from serving.audit.verification import Checkpoints, checkpoint, verify
 from serving.store import Store, StoreUnavailableError, WriterLimits, schema
 
 ROOT = Path(__file__).parents[2]

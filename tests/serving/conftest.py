@@ -59,7 +59,7 @@ def stub() -> ModuleType:
 
 @pytest.fixture
 def predictor(stub: ModuleType) -> Any:
-    from serving.policy_document import load_policy
+    from serving.policy.document import load_policy
     from serving.predictor import Predictor
 
     return Predictor(stub.StubBundle(), load_policy(), clock=lambda: NOON)
@@ -69,7 +69,7 @@ def predictor(stub: ModuleType) -> Any:
 def client_of(stub: ModuleType) -> Iterator[Callable[..., AppClient]]:
     """Start an application; limits, sink, logging and bundle may be given."""
     from serving.app import Engine, create_app
-    from serving.policy_document import load_policy
+    from serving.policy.document import load_policy
     from serving.predictor import Predictor
     from serving.settings import Limits, Settings
 

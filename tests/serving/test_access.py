@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
-from serving.access import GRANTS, PERMISSIONS, PUBLIC, ROLES, TABLE, actor_of, demo_link
-from serving.access_door import LONGEST_WAIT_S, AccessDoor, AccessError, wait_after
-from serving.access_gate import AccessGate, Bucket, RouteTable
-from serving.access_secrets import Cost, PasswordError, check_password, hash_password, new_key, split_key
-from serving.access_settings import AccessSettings, AccessSettingsError, read_access
+from serving.access.door import LONGEST_WAIT_S, AccessDoor, AccessError, wait_after
+from serving.access.gate import AccessGate, Bucket, RouteTable
+from serving.access.secrets import Cost, PasswordError, check_password, hash_password, new_key, split_key
+from serving.access.settings import AccessSettings, AccessSettingsError, read_access
+from serving.access.table import GRANTS, PERMISSIONS, PUBLIC, ROLES, TABLE, actor_of, demo_link
 from serving.app import Api
-from serving.edge import Edge
+from serving.http.edge import Edge
 from serving.metrics import Metrics
 from serving.settings import Settings
 from serving.store import Store, schema
@@ -312,7 +312,7 @@ def test_what_is_decided_about_access_is_on_record(store):
 
 
 def test_a_form_needs_its_token_and_must_come_from_our_own_page(sqlite_store):
-    from serving.access_secrets import csrf_token
+    from serving.access.secrets import csrf_token
 
     door = door_of(sqlite_store)
     door.add_account("mina", "reviewer", PASSWORD, "test")

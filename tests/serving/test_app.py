@@ -8,7 +8,7 @@ import orjson
 import pytest
 from pydantic import TypeAdapter
 
-from serving.answers import ManyAnswer, ModelAnswer, ProblemAnswer, ScoreAnswer
+from serving.http.answers import ManyAnswer, ModelAnswer, ProblemAnswer, ScoreAnswer
 from serving.settings import Limits
 from serving.store import Recorded
 
@@ -428,14 +428,14 @@ def test_the_first_page_says_what_runs_in_three_languages(client):
 
 def test_the_reference_explains_every_problem_and_path(client):
     page, document = client.get("/docs").text, client.get("/v1/openapi.json").json()
-    from serving.problems import KINDS
+    from serving.http.problems import KINDS
 
     assert all(f'id="problem-{kind.slug}"' in page for kind in KINDS)
     assert all(path in page for path in document["paths"])
 
 
 def test_what_a_seller_writes_is_escaped_on_pages():
-    from serving.pages import landing
+    from serving.http.pages import landing
 
     model = {
         "model_version": "<script>x</script>",

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from features.schema import Listing
-from serving.answers import DecisionAnswer, ProblemAnswer, ReadyAnswer, ScoreAnswer
-from serving.audit import verify
+from serving.audit.verification import verify
+from serving.http.answers import DecisionAnswer, ProblemAnswer, ReadyAnswer, ScoreAnswer
 from serving.store import Store, StoreSink, WriterLimits, schema
 from serving.store.earlier import read_earlier
 from serving.store.engine import reading

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.schema import parse_listing
-from serving.appeals import AppealError, labels_before
-from serving.appeals_desk import AppealDesk
-from serving.audit import verify
-from serving.ban_office import load_reader, office_of
-from serving.bans import request_of
-from serving.sellers_desk import SellerDesk
+from serving.audit.verification import verify
+from serving.bans.book import request_of
+from serving.bans.office import load_reader, office_of
+from serving.sellers.appeals import AppealError, labels_before
+from serving.sellers.appeals_desk import AppealDesk
+from serving.sellers.desk import SellerDesk
 from serving.store import LabelRecord, Store
 from serving.store.engine import reading
 from serving.store.sellers import LabelRow, read_labels_on

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.audit import CheckpointKeeper, Checkpoints, checkpoint, verify
+from serving.audit.verification import CheckpointKeeper, Checkpoints, checkpoint, verify
 from serving.store import (
     BanRecord,
     LabelRecord,
@@ -503,8 +503,8 @@ def decided(store_url, predictor):
 
 
 def test_replay_shows_equality_field_by_field(decided, stub):
-    from serving.audit import replay
-    from serving.policy_document import load_policy
+    from serving.audit.verification import replay
+    from serving.policy.document import load_policy
 
     store, decisions = decided
     asked = []
@@ -523,8 +523,8 @@ def test_replay_shows_equality_field_by_field(decided, stub):
 
 
 def test_replay_names_the_fields_that_differ(decided, stub):
-    from serving.audit import replay
-    from serving.policy_document import load_policy
+    from serving.audit.verification import replay
+    from serving.policy.document import load_policy
 
     store, decisions = decided
 
@@ -543,8 +543,8 @@ def test_replay_names_the_fields_that_differ(decided, stub):
 
 
 def test_replay_says_when_the_text_was_erased(decided, stub):
-    from serving.audit import replay
-    from serving.policy_document import load_policy
+    from serving.audit.verification import replay
+    from serving.policy.document import load_policy
 
     store, decisions = decided
     when = datetime.now(UTC) + timedelta(days=400)
@@ -555,8 +555,8 @@ def test_replay_says_when_the_text_was_erased(decided, stub):
 
 
 def test_replay_of_nothing(decided, stub):
-    from serving.audit import replay
-    from serving.policy_document import load_policy
+    from serving.audit.verification import replay
+    from serving.policy.document import load_policy
 
     with pytest.raises(NotFoundError):
         replay(decided[0], "nothing", lambda v: stub.StubBundle(), lambda v: load_policy())

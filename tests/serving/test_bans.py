@@ -22,15 +22,15 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from features.schema import parse_listing
-from serving.answers import BansAnswer, LiftedAnswer, PlacedAnswer, ScoreAnswer
-from serving.audit import verify
-from serving.ban_desk import BanDesk
-from serving.ban_office import load_reader, office_of, read_book
-from serving.bans import BanBook, BanError, item_body, request_of
-from serving.catalogue import CatalogueError
-from serving.cli_bans import bans, catalogue
-from serving.matching import OfferReader
-from serving.retroaction import BanOffice
+from serving.audit.verification import verify
+from serving.bans.book import BanBook, BanError, item_body, request_of
+from serving.bans.catalogue import CatalogueError
+from serving.bans.desk import BanDesk
+from serving.bans.matching import OfferReader
+from serving.bans.office import load_reader, office_of, read_book
+from serving.bans.retroaction import BanOffice
+from serving.commands.bans import bans, catalogue
+from serving.http.answers import BansAnswer, LiftedAnswer, PlacedAnswer, ScoreAnswer
 from serving.store import Store, StoreUnavailableError, schema
 from serving.store.bans import cited_bans, read_ban_rows
 from serving.store.engine import reading, writing
@@ -258,9 +258,9 @@ def test_nothing_is_banned_when_the_store_does_not_take_it(office):
 
 WORKER = """
 import os, sys
-from serving.ban_office import load_reader
-from serving.ban_desk import BanDesk
-from serving.bans import request_of
+from serving.bans.office import load_reader
+from serving.bans.desk import BanDesk
+from serving.bans.book import request_of
 from serving.store import Store
 with Store(sys.argv[1]) as store:
     desk = BanDesk(store, load_reader()).load()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.schema import Listing, parse_listing
 from features.text import NgramVocabulary
-from serving.policy_document import load_policy
+from serving.policy.document import load_policy
 from serving.predictor import Predictor
 from serving.run import sample_listings
 from serving.settings import STARTER

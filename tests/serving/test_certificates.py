@@ -4,7 +4,7 @@ import pytest
 
 from features.certification import Register
 from features.schema import parse_listing
-from serving.certificates import KcCheck
+from serving.policy.certificates import KcCheck
 
 REGISTER = Register.of([("CB061R1234-5678", "적합"), ("CB061R9999-0001", "인증취소")])
 

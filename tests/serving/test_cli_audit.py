@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from features.schema import parse_listing
 from serving.cli import main
-from serving.in_force import note_loaded
 from serving.keeping import checkpoint_folder
+from serving.models.in_force import note_loaded
 from serving.predictor import load_predictor
 from serving.settings import Settings
 from serving.store import Store, StoreSink

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.openapi import openapi_document
+from serving.http.openapi import openapi_document
 from serving.settings import Limits
 
 ROOT = Path(__file__).parents[2] / "client"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.audit import verify
-from serving.complaints import (
+from serving.audit.verification import verify
+from serving.notices.complaints import (
     BOOST_MAX,
     ComplaintError,
     RefusedComplaint,
@@ -21,7 +21,7 @@ from serving.complaints import (
     read_complaint,
     read_complaints_file,
 )
-from serving.complaints_desk import ComplaintDesk
+from serving.notices.complaints_desk import ComplaintDesk
 from serving.store import Store
 from serving.store.engine import reading, writing
 from serving.store.steps import erase_said

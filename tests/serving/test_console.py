@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 import serving.console
-from serving.access import GRANTS, TABLE
-from serving.access_door import AccessDoor
-from serving.access_secrets import Cost
-from serving.access_settings import AccessSettings
-from serving.ban_office import load_reader, office_of
+from serving.access.door import AccessDoor
+from serving.access.secrets import Cost
+from serving.access.settings import AccessSettings
+from serving.access.table import GRANTS, TABLE
+from serving.bans.office import load_reader, office_of
 from serving.console.item_view import pieces_of, text_fields, words_of
 from serving.console.page import environment
 from serving.console.shown import length_of, percent
@@ -254,7 +254,7 @@ def test_a_bulk_action_through_its_forms(served, browser, store):
 
 
 def test_a_golden_item_looks_like_any_other_and_shows_nothing_that_came_after(served, browser, store):
-    from serving.review_desk import ReviewDesk
+    from serving.review.desk import ReviewDesk
 
     decision_id = served.post("/v1/score", json=listing()).json()["decision_id"]
     browser.get("/console")
@@ -373,7 +373,7 @@ def test_a_policy_is_tried_and_promoted_from_the_console(served, browser, store)
     assert page.status_code == 200 and "what would have changed" in page.text
     page = browser.post("/console/policy/promote", text=text.replace("\n", "\r\n"), why="December")
     assert "2026.12.1" in page.text
-    from serving.policy_desk import promoted_policy
+    from serving.policy.desk import promoted_policy
 
     assert promoted_policy(store).content.version == "2026.12.1"
 

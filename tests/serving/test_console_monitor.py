@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from features.taxonomy import load_taxonomy
-from serving.monitoring_rules import load_monitor_rules
-from serving.monitoring_run import record, usual_spans, watch
+from serving.monitoring.rules import load_monitor_rules
+from serving.monitoring.run import record, usual_spans, watch
 from serving.store import ModelRecord, Store
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

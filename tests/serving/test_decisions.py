@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from features.schema import parse_listing
-from serving.answers import ScoreAnswer
 from serving.decisions import Earlier, compare, field_digests, new_decision_id
+from serving.http.answers import ScoreAnswer
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -69,7 +69,7 @@ def test_json_is_the_documented_shape_and_the_record_keeps_every_hazard(predicto
 
 def test_a_hazard_that_fired_is_shown_however_small(predictor):
     predictor.bundle.manifest.operating_points["review"] |= {"fall": 0.0001, "p_noncompliant": 0.0001}
-    from serving.policy_document import load_policy
+    from serving.policy.document import load_policy
     from serving.predictor import Predictor
 
     strict = Predictor(predictor.bundle, load_policy())
@@ -78,7 +78,7 @@ def test_a_hazard_that_fired_is_shown_however_small(predictor):
 
 
 def test_times_are_utc_whatever_the_clock_says(stub):
-    from serving.policy_document import load_policy
+    from serving.policy.document import load_policy
     from serving.predictor import Predictor
 
     seoul = NOW.astimezone(timezone(timedelta(hours=9)))

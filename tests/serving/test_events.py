@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.schema import parse_listing
-from serving.events import CONTENT_TYPE, EVENT_TYPES, change_of, decision_events, envelope, event
+from serving.events.kinds import CONTENT_TYPE, EVENT_TYPES, change_of, decision_events, envelope, event
 from serving.store import Store
 from serving.store.decided import decision_record
 

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from features.schema import parse_listing
-from serving.audit import verify
-from serving.ban_office import load_reader, office_of
-from serving.evidence import content_digest
-from serving.evidence_export import BOM, csv_lines, harmless
-from serving.evidence_html import html_of
-from serving.evidence_pdf import drawable, pdf_of
-from serving.evidence_sections import Document, Section
+from serving.audit.verification import verify
+from serving.bans.office import load_reader, office_of
+from serving.evidence.export import BOM, csv_lines, harmless
+from serving.evidence.html import html_of
+from serving.evidence.pack import content_digest
+from serving.evidence.pdf import drawable, pdf_of
+from serving.evidence.sections import Document, Section
 from serving.store import Picture, Store, StoreSink
 from serving.store.decided import decision_record
 from serving.store.evidence import ExportRow, read_period
@@ -218,7 +218,7 @@ def test_hostile_text_is_drawn(parts):
 
 
 def test_long_cells_and_broken_photos_do_not_stop_the_pdf():
-    from serving.evidence_sections import Photo
+    from serving.evidence.sections import Photo
 
     long = Section("긴 표", columns=("a", "b"), rows=(("가" * 5_000, "x" * 5_000),) * 3)
     facts = Section("긴 글", facts=(("글", "줄\n" * 2_000), ("\x00\ud800😀", "\u202eabc")))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from serving.audit import replay, verify
+from serving.audit.verification import replay, verify
 from serving.holds import end_holds
 from serving.store import Store, schema
 from serving.store.engine import reading

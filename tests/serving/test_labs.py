@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.taxonomy import load_taxonomy
-from serving.labs import LabOffice
-from serving.labs_book import LabBook, LabError
-from serving.labs_cases import check_step, failing, view_of
-from serving.labs_columns import ColumnsError, load_columns
-from serving.labs_files import FileError, read_table
-from serving.labs_intake import ResultsRefusedError, check_file
-from serving.labs_orders import OrdersError, summarise_orders
-from serving.labs_results import Result, read_results
-from serving.labs_units import UnitError, convert, unit_of
-from serving.labs_verdicts import Goods, judge
+from serving.labs.book import LabBook, LabError
+from serving.labs.cases import check_step, failing, view_of
+from serving.labs.columns import ColumnsError, load_columns
+from serving.labs.files import FileError, read_table
+from serving.labs.intake import ResultsRefusedError, check_file
+from serving.labs.loop import LabOffice
+from serving.labs.orders import OrdersError, summarise_orders
+from serving.labs.results import Result, read_results
+from serving.labs.units import UnitError, convert, unit_of
+from serving.labs.verdicts import Goods, judge
 from serving.store import Store
 from serving.store.laboratory import lab_record, read_file, read_laboratory
 
@@ -459,7 +459,7 @@ def test_what_is_taken_is_on_disk_with_its_labels_and_the_file(store_url):
         assert [row.kind for row in rows] == ["plan", "results"]
         assert read_file(store, rows[1].seq, "original") == content
     with Store(store_url) as store:
-        from serving.audit import verify
+        from serving.audit.verification import verify
         from serving.store import schema
         from serving.store.engine import reading
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.labs_book import Sample
+from serving.labs.book import Sample
 from serving.store import Store
 from serving.store.laboratory import lab_record
 
@@ -61,8 +61,8 @@ def body():
 @pytest.fixture
 def client(client_of, stub, tmp_path: Path):
     """The application over a store with one plan; bans are kept by a real office."""
-    from serving.ban_office import load_reader, office_of
-    from serving.policy_document import load_policy
+    from serving.bans.office import load_reader, office_of
+    from serving.policy.document import load_policy
     from serving.predictor import Predictor
 
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from features.schema import Listing, parse_listing
 from features.scripts import language
-from serving.ban_office import load_reader, office_of
-from serving.bans import request_of
-from serving.matching import MatchFinder, OfferReader, PhotoFinding, PhotoResult, combined
-from serving.retroaction import BanOffice
+from serving.bans.book import request_of
+from serving.bans.matching import MatchFinder, OfferReader, PhotoFinding, PhotoResult, combined
+from serving.bans.office import load_reader, office_of
+from serving.bans.retroaction import BanOffice
 from serving.store import Store
 from training.matcher_sets import read_sample
 from training.retitle import relisted

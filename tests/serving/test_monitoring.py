@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.taxonomy import load_taxonomy
-from serving.monitoring import MOST_NAMES, SAMPLE, Block, Window, listing_columns, unpack_block
-from serving.monitoring_figures import Matured, drift, embedding_drift, performance, promised
-from serving.monitoring_rules import MonitorRulesError, alarms, load_monitor_rules
-from serving.monitoring_run import figures_of, record, usual_spans, watch
+from serving.monitoring.figures import Matured, drift, embedding_drift, performance, promised
+from serving.monitoring.rules import MonitorRulesError, alarms, load_monitor_rules
+from serving.monitoring.run import figures_of, record, usual_spans, watch
+from serving.monitoring.watch import MOST_NAMES, SAMPLE, Block, Window, listing_columns, unpack_block
 from serving.store import LabelRecord, Store
 from serving.store.engine import reading
 from serving.store.watching import last_report

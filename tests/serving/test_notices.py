@@ -14,14 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.schema import parse_listing
-from serving.audit import verify
-from serving.ban_office import load_reader, office_of
-from serving.matching import OfferReader
-from serving.notices import Hit
-from serving.notices_book import NoticeBook
-from serving.notices_calendar import CalendarError, WorkingDays
-from serving.notices_desk import NoticeDesk
-from serving.notices_intake import (
+from serving.audit.verification import verify
+from serving.bans.matching import OfferReader
+from serving.bans.office import load_reader, office_of
+from serving.notices.book import NoticeBook
+from serving.notices.calendar import CalendarError, WorkingDays
+from serving.notices.desk import NoticeDesk
+from serving.notices.intake import (
     NoticeError,
     NoticeRequest,
     RefusedNotice,
@@ -29,8 +28,9 @@ from serving.notices_intake import (
     of_recall,
     read_notices_file,
 )
-from serving.notices_office import LabFail, NoticeOffice, open_refunds
-from serving.notices_rules import RulesError, load_notice_rules
+from serving.notices.notice import Hit
+from serving.notices.office import LabFail, NoticeOffice, open_refunds
+from serving.notices.rules import RulesError, load_notice_rules
 from serving.store import InvalidRecordError, Store
 from serving.store.engine import reading
 from serving.store.steps import StepRow

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from features.schema import parse_listing
-from serving.ban_office import load_reader, office_of
-from serving.notices_desk import NoticeDesk
-from serving.notices_intake import notice_request
+from serving.bans.office import load_reader, office_of
+from serving.events.webhooks import EndpointDesk
+from serving.notices.desk import NoticeDesk
+from serving.notices.intake import notice_request
 from serving.store import Store, StoreSink
 from serving.store.deliveries import DEAD, Outcome, end, fan_out
 from serving.store.engine import writing
-from serving.webhooks import EndpointDesk
 
 ITEM: dict[str, Any] = {
     "id": "item-1",
@@ -124,7 +124,7 @@ def test_events_out_are_seen_and_dead_ones_sent_again(served, new_record):
     assert "등록된 주소가 없습니다" in served.get("/console/events")
     now = datetime.now(UTC)
     endpoint, secret = desk.register("https://shop.example/hooks", [], "kim", now)
-    from serving.events import event
+    from serving.events.kinds import event
 
     # Switched off, so that the service does not try to deliver while the test looks.
     desk.disable(endpoint.endpoint_id, "kim", "by the test")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from features.schema import Listing, parse_listing
-from serving.openapi import EXAMPLE_LISTING, openapi_document
-from serving.problems import KINDS
+from serving.http.openapi import EXAMPLE_LISTING, openapi_document
+from serving.http.problems import KINDS
 from serving.settings import Limits
 
 

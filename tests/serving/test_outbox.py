@@ -17,15 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from serving.events import event
-from serving.outbox import SCHEDULE_S, Outbox, OutboxLimits, Round, pause_after
-from serving.outbox_worker import OutboxWorker
+from serving.events.kinds import event
+from serving.events.outbox import SCHEDULE_S, Outbox, OutboxLimits, Round, pause_after
+from serving.events.outbox_worker import OutboxWorker
+from serving.events.webhooks import EndpointDesk, EndpointError
+from serving.events.webhooks_address import AddressError, AddressRules, check_address
 from serving.store import Store
 from serving.store.deliveries import prune, read_deliveries
 from serving.store.engine import reading, writing
 from serving.store.notice_tables import deliveries
-from serving.webhooks import EndpointDesk, EndpointError
-from serving.webhooks_address import AddressError, AddressRules, check_address
 
 
 class Clock:

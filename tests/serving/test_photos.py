@@ -15,13 +15,13 @@ import pytest
 
 from benchmarks.relisting.drawn import branded, picture
 from features.schema import Listing
-from serving.ban_office import load_reader, office_of
-from serving.bans import request_of
+from serving.bans.book import request_of
+from serving.bans.office import load_reader, office_of
+from serving.bans.photo_bank import BASE_RATE, BannedPhotos, key_of
+from serving.bans.photo_index import SharedIndex, packed, unpacked
+from serving.bans.photos import NOT_INSTALLED, PHOTOS_MAX, open_eyes
 from serving.decisions import PhotoNote
-from serving.photo_bank import BASE_RATE, BannedPhotos, key_of
-from serving.photo_index import SharedIndex, packed, unpacked
-from serving.photos import NOT_INSTALLED, PHOTOS_MAX, open_eyes
-from serving.policy_document import load_policy
+from serving.policy.document import load_policy
 from serving.predictor import Predictor
 from serving.store import Store, schema
 from serving.store.ban_photos import read_places
@@ -230,7 +230,7 @@ def test_entries_are_packed_without_loss(eyes):
 
 
 def test_the_audit_knows_the_photos(office_at, store_url):
-    from serving.audit import verify
+    from serving.audit.verification import verify
     from serving.store.migrations.guards import _MESSAGE
 
     office = office_at(store_url)
@@ -285,10 +285,10 @@ def test_serving_starts_without_the_packages_for_photos(tmp_path):
         real = importlib.util.find_spec
         importlib.util.find_spec = lambda name, package=None: None if name in ("cv2", "PIL") else real(name, package)
         sys.modules["cv2"] = sys.modules["PIL"] = None
-        from serving.photos import missing_packages, open_eyes
+        from serving.bans.photos import missing_packages, open_eyes
         assert missing_packages() == ("cv2", "PIL"), missing_packages()
         assert open_eyes() is None
-        import serving.app, serving.ban_office
+        import serving.app, serving.bans.office
         assert not any(name.startswith(("onnx", "torch")) for name in sys.modules if sys.modules[name])
     """)
     done = subprocess.run(

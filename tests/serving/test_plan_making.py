@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.schema import parse_listing
-from serving.ban_office import load_reader
-from serving.plan_candidates import PastTests, score_catalogue
-from serving.plan_changes import changes
-from serving.plan_clusters import cluster_listings
-from serving.plan_config import PlanConfig, read_plan_config
-from serving.plan_file import (
+from serving.bans.office import load_reader
+from serving.plans.candidates import PastTests, score_catalogue
+from serving.plans.changes import changes
+from serving.plans.clusters import cluster_listings
+from serving.plans.config import PlanConfig, read_plan_config
+from serving.plans.file import (
     frame_bytes,
     harm_of_frame,
     matrix_of,
@@ -26,11 +26,11 @@ from serving.plan_file import (
     read_frame,
     read_listings_bytes,
 )
-from serving.plan_file import listings_bytes as pack_listings
-from serving.plan_making import make_plan, usual_seed
-from serving.plan_page import plan_page
-from serving.plan_sheets import harmless, order_csv, order_workbook, sheet_files
-from serving.plan_types import PlanError
+from serving.plans.file import listings_bytes as pack_listings
+from serving.plans.making import make_plan, usual_seed
+from serving.plans.page import plan_page
+from serving.plans.sheets import harmless, order_csv, order_workbook, sheet_files
+from serving.plans.types import PlanError
 
 TODAY = date(2026, 11, 20)
 HOSTILE = '=HYPERLINK("http://evil.example","장난감") <script>alert(1)</script>'
@@ -204,8 +204,8 @@ def test_a_sellers_formula_is_text_in_the_workbook(made):
 
 
 def test_a_sheet_that_comes_back_filled_in_is_read(made):
-    from serving.labs_columns import load_columns
-    from serving.labs_results import read_results
+    from serving.labs.columns import load_columns
+    from serving.labs.results import read_results
 
     taxonomy = made_taxonomy()
     laboratory = made.plan.items[0].laboratory

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.policy import ACTIONS, RISK_LEVELS, MatchFact, PolicyFacts, evaluate, strictest
-from serving.policy_binding import bind
-from serving.policy_document import PolicyError, load_policy, parse_policy
+from serving.policy.binding import bind
+from serving.policy.document import PolicyError, load_policy, parse_policy
+from serving.policy.evaluation import ACTIONS, RISK_LEVELS, MatchFact, PolicyFacts, evaluate, strictest
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 WHY = "why: {ko: 이유, en: why, zh: 原因}"

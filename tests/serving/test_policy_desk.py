@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 import serving
 from features.schema import parse_listing
-from serving.audit import verify
+from serving.audit.verification import verify
 from serving.cli import main
-from serving.policy import ACTIONS, BoundPolicy, BoundRule, Cause, Hold, PolicyFacts, evaluate
-from serving.policy_binding import bind
-from serving.policy_desk import Ground, PolicyDesk, PolicyDeskError
-from serving.policy_diff import Recorded, compare_policies
-from serving.policy_document import PolicyError, load_policy, parse_policy
-from serving.policy_facts import Rebuilder
-from serving.policy_follow import PolicyFollower
+from serving.policy.binding import bind
+from serving.policy.desk import Ground, PolicyDesk, PolicyDeskError
+from serving.policy.diff import Recorded, compare_policies
+from serving.policy.document import PolicyError, load_policy, parse_policy
+from serving.policy.evaluation import ACTIONS, BoundPolicy, BoundRule, Cause, Hold, PolicyFacts, evaluate
+from serving.policy.facts import Rebuilder
+from serving.policy.follow import PolicyFollower
 from serving.store import Store
 from serving.store.decided import decision_record
 

@@ -7,7 +7,7 @@ import pytest
 
 from features.schema import parse_listing
 from serving.decisions import Earlier
-from serving.policy_document import load_policy
+from serving.policy.document import load_policy
 from serving.predictor import Checks, Predictor, ScoringError
 
 
@@ -84,7 +84,7 @@ def test_a_block_gives_the_same_as_one_by_one(predictor):
 def test_parents_of_the_group_count(stub):
     text = load_policy().content.version  # the default must load too
     assert text
-    from serving.policy_document import parse_policy
+    from serving.policy.document import parse_policy
 
     policy = parse_policy(
         "version: t\non_expiry: allow\nrules:\n"

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from serving import promotion
-from serving.promotion import PromotionError
+from serving.models import promotion
+from serving.models.promotion import PromotionError
 from serving.settings import STARTER
 from serving.store import Store
 from training.manifest import read_manifest, write_manifest

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from features.schema import parse_listing
-from serving.notices import Hit
-from serving.notices_desk import NoticeDesk
-from serving.notices_intake import notice_request
-from serving.policy import MatchFact
-from serving.reconcile_desk import Reconciler
+from serving.notices.desk import NoticeDesk
+from serving.notices.intake import notice_request
+from serving.notices.notice import Hit
+from serving.notices.reconcile_desk import Reconciler
+from serving.policy.evaluation import MatchFact
 from serving.store import Store
 from serving.store.blocks import read_blocks
 from serving.store.engine import reading

@@ -10,7 +10,7 @@ from PIL import Image
 from features.image_intake import Photo, from_base64
 from features.schema import parse_listing
 from serving.cli import main
-from serving.relisting_demo import banned_item, edited_copy
+from serving.demo.relisting import banned_item, edited_copy
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.audit import verify
-from serving.review import (
+from serving.audit.verification import verify
+from serving.review.bulk import BulkDesk
+from serving.review.desk import ReviewDesk
+from serving.review.quality import GoldenAnswer, SecondLook, quality, wilson
+from serving.review.records import records_of, undo_records
+from serving.review.rules import (
     CHOICES,
     DeskRules,
     Person,
@@ -22,10 +26,6 @@ from serving.review import (
     still_in_force,
     suspected,
 )
-from serving.review_bulk import BulkDesk
-from serving.review_desk import ReviewDesk
-from serving.review_quality import GoldenAnswer, SecondLook, quality, wilson
-from serving.review_records import records_of, undo_records
 from serving.store import DecisionRecord, QueueFilter, Store, desk, desk_counts, desk_reads, goldens, schema
 from serving.store.engine import reading, writing
 

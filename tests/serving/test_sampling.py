@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.taxonomy import load_taxonomy
-from serving.plan_config import PlanConfig, PlanConfigError, read_plan_config
-from serving.sampling import Candidates, PlanError, plan
+from serving.plans.config import PlanConfig, PlanConfigError, read_plan_config
+from serving.plans.planning import Candidates, PlanError, plan
 
 TODAY = date(2026, 11, 20)
 TAXONOMY = load_taxonomy()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.sellers import SellerError, Strike, load_seller_rules, standing
-from serving.sellers_desk import SellerDesk
-from serving.statements import LANGUAGES, StatementError, statement_language, write_statement
+from serving.sellers.book import SellerError, Strike, load_seller_rules, standing
+from serving.sellers.desk import SellerDesk
+from serving.sellers.statements import LANGUAGES, StatementError, statement_language, write_statement
 from serving.store import Store
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

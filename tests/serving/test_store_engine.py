@@ -166,7 +166,7 @@ def test_importing_the_store_touches_nothing(tmp_path):
 
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     code = (
-        "import sys, serving.store, serving.audit; "
+        "import sys, serving.store, serving.audit.verification; "
         "print(sorted(m for m in sys.modules if m.split('.')[0] in {'torch','mlflow','sklearn','pandas','alembic',"
         "'psycopg','bentoml'})); import os; print(os.listdir('.'))"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.audit import verify
+from serving.audit.verification import verify
 from serving.store import BusyError, Store, StoreSink, StoreUnavailableError, WriterLimits
 from serving.store import engine as engines
 

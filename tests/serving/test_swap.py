@@ -12,9 +12,9 @@ import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from serving import challenger, promotion, swap
 from serving.app import create_app
-from serving.candidate import CandidateError, load_candidate
+from serving.models import challenger, promotion, swap
+from serving.models.candidate import CandidateError, load_candidate
 from serving.opening import open_engine
 from serving.settings import STARTER, Settings
 from serving.store import Store

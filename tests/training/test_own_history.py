@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from serving.cli_simulate import simulate
+from serving.commands.simulate import simulate
 from training.own_history import HistoryError, read_history
 
 

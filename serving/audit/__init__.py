@@ -1,0 +1,1 @@
+"""The audit: whether the record is whole, and whether a decision comes out the same again."""

@@ -1,0 +1,1 @@
+"""The product shown on the invented sample."""

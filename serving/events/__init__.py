@@ -1,0 +1,1 @@
+"""Events out: what happened, signed and delivered until it is acknowledged."""

@@ -1,0 +1,1 @@
+"""Laboratory results: taken in whole or not at all, followed up, estimated from."""

@@ -1,0 +1,1 @@
+"""Which bundle serves: checked, promoted, swapped in, rolled back, and challengers in shadow."""

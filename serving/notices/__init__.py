@@ -1,0 +1,1 @@
+"""Orders and alerts of authorities, complaints, and whether what was ordered really happened."""

@@ -1,0 +1,1 @@
+"""The review desk: claims, choices, second persons, bulk actions, golden items."""

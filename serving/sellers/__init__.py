@@ -1,0 +1,1 @@
+"""Sellers: strikes, appeals, and statements of the reasons."""

@@ -1,7 +1,7 @@
 """Events that others are told about, and the CloudEvents 1.0 envelope they travel in.
 
 An event is written in the transaction of its cause and delivered later (`serving.events.outbox`). It names things by id
-and says what was decided; it never carries what a seller or a consumer wrote. Who wants the words asks for the decision.
+and says what was decided, never what a seller or a consumer wrote. Who wants the words asks for the decision.
 """
 
 from __future__ import annotations

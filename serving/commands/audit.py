@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from serving.commands.options import FILE, actor_option, clear, show, store_opti
 
 if TYPE_CHECKING:
     from serving.audit.verification import AuditReport, Checkpoints, ReplayReport
+    from serving.store import Store
 
 NOT_INTACT = 1
 _SHOWN = 20
@@ -33,6 +36,33 @@ def _folder(store: str, given: Path | None) -> Checkpoints:
     from serving.keeping import checkpoint_folder
 
     return Checkpoints(given or checkpoint_folder(store, os.environ))
+
+
+@contextmanager
+def _recorded(address: str) -> Iterator[Store]:
+    """Open a store for reading only; one without tables is not the one that was meant.
+
+    Raises
+    ------
+    StoreError
+    """
+    from serving.store import SchemaError, Store
+    from serving.store.engine import store_url
+
+    nothing = SchemaError(
+        "got a store in which nothing was ever recorded, expected the one to look at: name it with --store"
+    )
+    url = store_url(address)
+    # Looking must not leave an empty file behind.
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise nothing
+    store = Store(address)
+    try:
+        if not store.is_made():
+            raise nothing
+        yield store
+    finally:
+        store.close()
 
 
 @click.group("audit")
@@ -65,17 +95,13 @@ def verify(
     from rich.console import Console
 
     from serving.audit.verification import verify as run
-    from serving.store import Store
 
     console = Console(stderr=True)
-    opened = Store(store)
-    try:
+    with _recorded(store) as opened:
         # From some hundred thousand rows on more processes are worth their start.
         many = workers or (len(os.sched_getaffinity(0)) if opened.head().seq > 200_000 else 1)
         with console.status("verifying"):
             report = run(opened, _folder(store, checkpoints), _key(public_key), workers=many)
-    finally:
-        opened.close()
     if as_json:
         show(asdict(report) | {"intact": report.intact})
     else:
@@ -155,10 +181,8 @@ def replay(
     from serving.models.in_force import bundle_of, checks_as_recorded, policy_of
     from serving.policy.certificates import KcCheck
     from serving.predictor import Checks
-    from serving.store import Store
 
-    opened = Store(store)
-    try:
+    with _recorded(store) as opened:
         usual = Checks(KcCheck(None if register is None else Register.read(register)))
         checks = checks_as_recorded(opened.decision(decision_id), usual)
         report = run(
@@ -168,8 +192,6 @@ def replay(
             lambda version: policy_of(opened, version, policies),
             checks,
         )
-    finally:
-        opened.close()
     if as_json:
         show(_plain(report))
     else:
@@ -210,16 +232,12 @@ def checkpoint(store: str, checkpoints: Path | None) -> None:
       listing-risk audit checkpoint --checkpoints /mnt/worm/checkpoints
     """
     from serving.audit.verification import checkpoint as sign
-    from serving.store import Store
     from serving.store.writer import wall_clock
 
     folder = _folder(store, checkpoints)
-    opened = Store(store)
-    try:
+    with _recorded(store) as opened:
         signed = sign(opened, folder, wall_clock())
-        click.echo(f"{'signed' if signed else 'nothing was added since the last one'}: {folder.folder}")
-    finally:
-        opened.close()
+    click.echo(f"{'signed' if signed else 'nothing was added since the last one'}: {folder.folder}")
 
 
 @audit.command("keys")

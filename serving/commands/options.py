@@ -16,6 +16,7 @@ import click
 
 USER, OUTSIDE = 2, 3
 STORE_VARIABLE = "LISTING_RISK_STORE"
+DEMO = "demo"
 
 
 def default_store() -> str:
@@ -25,9 +26,17 @@ def default_store() -> str:
     return str(state_folder(os.environ) / "store.db")
 
 
+def demo_store() -> str:
+    """Address of the demonstration's store, which `demo` names on the command line."""
+    from serving.settings import state_folder
+
+    return str(state_folder(os.environ) / "demo.db")
+
+
 def _address(_context: click.Context, _option: click.Parameter, given: str | None) -> str:
     from serving.opening import make_store_folder
 
+    given = demo_store() if given == DEMO else given
     address = given or os.environ.get(STORE_VARIABLE, "").strip() or default_store()
     make_store_folder(address)
     return address
@@ -37,7 +46,8 @@ store_option = click.option(
     "--store",
     metavar="ADDRESS",
     callback=_address,
-    help="Where decisions are kept: a SQLite file or postgresql://... [env: LISTING_RISK_STORE] "
+    help="Where decisions are kept: a SQLite file or postgresql://..., or demo for the demonstration's. "
+    "[env: LISTING_RISK_STORE] "
     "[default: listing-risk/store.db in $XDG_STATE_HOME, ~/.local/state where unset]",
 )
 """``store``: an address whose folder exists."""

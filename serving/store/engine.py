@@ -244,7 +244,7 @@ def migrate(engine: Engine, target: str = "head") -> str:
 
     """
     with writing(engine) as connection:
-        current = _revision(connection)
+        current = revision(connection)
         if current == HEAD_REVISION and target == "head":
             return current
         # Alembic is loaded only when there is something to do: starting a worker stays fast.
@@ -261,10 +261,11 @@ def migrate(engine: Engine, target: str = "head") -> str:
                 f"got a database at revision {current!r}, expected {HEAD_REVISION!r} or an earlier one: "
                 f"use the version of the program that made it ({error})"
             ) from None
-        return _revision(connection) or ""
+        return revision(connection) or ""
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """Version of the tables, None where there are none."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()

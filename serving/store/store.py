@@ -20,6 +20,7 @@ from serving.store.engine import (
     open_engine,
     reading,
     require_durable,
+    revision,
     writing,
 )
 from serving.store.group import Recorded, read_head
@@ -208,6 +209,16 @@ class Store:
         """Where the audit chain ends."""
         with reading(self.engine) as connection:
             return read_head(connection)
+
+    def is_made(self) -> bool:
+        """Whether there are tables: whether anything was ever opened for writing here.
+
+        Raises
+        ------
+        StoreUnavailableError
+        """
+        with reading(self.engine) as connection:
+            return revision(connection) is not None
 
     def store_id(self) -> str:
         """The store's own name, which its checkpoints carry."""

@@ -112,3 +112,24 @@ def test_checkpoints_lie_beside_the_file_or_in_the_state_folder(tmp_path):
     assert first == checkpoint_folder("postgresql://u:changed@db/one", environ)
     assert first != checkpoint_folder("postgresql://u@db/two", environ)
     assert first.parent == tmp_path / "listing-risk" / "checkpoints"
+
+
+def test_a_store_in_which_nothing_was_recorded_is_not_the_one_that_was_meant(tmp_path, empty_store_url):
+    for address in (empty_store_url, str(tmp_path / "typo.db")):
+        for command in (("verify",), ("replay", "x"), ("checkpoint",)):
+            done = run("audit", *command, "--store", address)
+            assert done.exit_code == 2 and "nothing was ever recorded" in " ".join(done.stderr.split())
+    assert not (tmp_path / "typo.db").exists()
+
+
+def test_the_demonstrations_store_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with Store(str(default_folder(tmp_path) / "demo.db")):
+        pass
+    assert "everything holds" in run("audit", "verify", "--store", "demo").output
+
+
+def default_folder(home):
+    folder = home / "listing-risk"
+    folder.mkdir()
+    return folder

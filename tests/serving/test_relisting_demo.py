@@ -38,7 +38,7 @@ def test_the_copy_shares_neither_title_nor_seller_nor_bytes():
 
 def test_the_picture_in_the_documents_is_made_by_the_command(tmp_path):
     run("bans", "demo", "--picture", tmp_path / "both.png")
-    kept = ROOT / "docs" / "figures" / "relisting.png"
+    kept = ROOT / "docs" / "figures" / "relisting_demo.png"
     with Image.open(tmp_path / "both.png") as made, Image.open(kept) as committed:
         assert made.size == committed.size
         small = [image.convert("L").resize((8, 8)).tobytes() for image in (made, committed)]

@@ -229,7 +229,8 @@ def test_long_cells_and_broken_photos_do_not_stop_the_pdf():
 
 def test_the_service_delivers_and_sweeps_by_itself(tmp_path, predictor, client_of, new_record):
     with Store(str(tmp_path / "s.db")) as store:
-        store.record([new_record(1, action="block", state="held", decided_at=datetime.now(UTC))])
+        now = datetime.now(UTC)
+        store.record([new_record(1, action="block", decided_at=now, held_until=now + timedelta(days=7))])
         client = client_of(sink=StoreSink(store), store=store)
         end = time.monotonic() + 10
         while time.monotonic() < end:

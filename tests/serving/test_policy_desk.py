@@ -24,7 +24,7 @@ from serving.policy.follow import PolicyFollower
 from serving.store import Store
 from serving.store.decided import decision_record
 
-TEXT = (Path(serving.__path__[0]) / "policy.yaml").read_text("utf-8")
+TEXT = (Path(serving.__path__[0]) / "policy" / "policy.yaml").read_text("utf-8")
 STRICT = TEXT.replace('version: "2026.11.1"', 'version: "2026.12.1"').replace(
     "at_least: review", "at_least: monitor"
 )

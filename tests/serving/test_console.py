@@ -364,7 +364,11 @@ def test_an_item_is_banned_from_its_page_and_the_ban_is_changed(served, browser,
 
 def test_a_policy_is_tried_and_promoted_from_the_console(served, browser, store):
     served.post("/v1/score", json=listing())
-    text = (Path(serving.__path__[0]) / "policy" / "policy.yaml").read_text("utf-8").replace("2026.11.1", "2026.12.1")
+    text = (
+        (Path(serving.__path__[0]) / "policy" / "policy.yaml")
+        .read_text("utf-8")
+        .replace("2026.11.1", "2026.12.1")
+    )
     browser.get("/console/policy")
     assert (
         "unknown key" in browser.post("/console/policy/try", text="version: x\nnonsense: 1\n", days="3").text

@@ -453,6 +453,7 @@ def test_text_that_is_no_key_is_no_key(text):
         ("TWO_PERSON", "everything"),
         ("LEASE_MINUTES", "soon"),
         ("GOLDEN_SHARE", "2"),
+        ("PER_MINUTE", "0"),
     ],
 )
 def test_settings_that_cannot_be_used(name, value):

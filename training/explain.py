@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from features.text import NgramVocabulary
 from training.heads import HazardTypeHeads, TextHeads, softmax
 from training.reading import Reading
 from training.scores import Phrase
-
-if TYPE_CHECKING:
-    from training.bundle import LabHeads
+from training.weights import LabHeads
 
 _WORD = re.compile(r"\S+")
 _LEAST = 0.05

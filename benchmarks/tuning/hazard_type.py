@@ -29,7 +29,7 @@ from training.dataset import decimal_years, load_dataset
 from training.heads import sigmoid
 from training.metrics import average_precision
 from training.model import HeadSettings, TypeData, fit_hazard_type
-from training.pipeline import Prepared, kinds_of, prepare
+from training.prepare import Prepared, kinds_of, prepare
 from training.reading import Reader
 
 YEARS = ((2004, 2006), (2006, 2008), (2007, 2009))

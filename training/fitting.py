@@ -1,0 +1,119 @@
+"""Fits the two factors on prepared labels, each calibrated on folds that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from features.expectations import Expectations, expected_words
+from features.taxonomy import Taxonomy
+from features.text import NgramVocabulary
+from training.calibration import fit_platt
+from training.config import Config
+from training.dataset import decimal_years
+from training.heads import HazardTypeHeads, TextHeads, sigmoid
+from training.model import (
+    HeadSettings,
+    TypeData,
+    calibrate_hazard_type,
+    design_matrix,
+    fit_binary_heads,
+    fit_hazard_type,
+)
+from training.prepare import Prepared, kinds_of
+from training.splits import group_folds
+from training.untaught import untaught_type_heads
+from training.weights import LabHeads
+
+
+def fit_type_model(
+    recalls: Prepared, taxonomy: Taxonomy, config: Config
+) -> tuple[HazardTypeHeads, np.ndarray, tuple[str, ...]]:
+    """Fit and calibrate the second factor; also its held-out probabilities and the kinds of product."""
+    n_hazards = len(taxonomy.codes)
+    if len(recalls.labels) < 2 * config.folds:
+        heads = untaught_type_heads(n_hazards, recalls.embeddings.shape[1])
+        return heads, np.full((len(recalls.labels), n_hazards), np.nan), ()
+    settings = HeadSettings(**config.heads.model_dump())
+    kinds, names = kinds_of(recalls.labels)
+    data = TypeData(
+        [reading.type_text for reading in recalls.readings],
+        recalls.embeddings,
+        recalls.labels.value,
+        recalls.labels.known,
+        kinds,
+        decimal_years(recalls.labels),
+    )
+    expectations = Expectations(expected_words(), tuple(taxonomy.codes))
+    heads = fit_hazard_type(data, len(names), settings, expectations)
+    folds = group_folds(recalls.groups, config.folds, np.random.default_rng(config.seed))
+    calibrated, held_out = calibrate_hazard_type(heads, data, folds, len(names), settings)
+    return calibrated, held_out, names
+
+
+def fit_lab_model(
+    lab: Prepared, taxonomy: Taxonomy, config: Config
+) -> tuple[LabHeads | None, dict[str, dict[str, float]]]:
+    """Fit direct models for hazards with enough failed and passed results, with held-out figures of each."""
+    failed = (lab.labels.value * lab.labels.known).sum(axis=0)
+    passed = lab.labels.known.sum(axis=0) - failed
+    hazards = np.flatnonzero((failed >= config.lab.min_failed) & (passed >= config.lab.min_failed))
+    if not len(hazards):
+        return None, {}
+    texts = [reading.lab_text for reading in lab.readings]
+    rng = np.random.default_rng(config.seed)
+    folds = group_folds(lab.groups, config.folds, rng)
+    heads, held_out = _lab_heads(lab, texts, hazards, folds, config)
+    slope, offset, figures = [], [], {}
+    for j, k in enumerate(hazards):
+        rows = np.flatnonzero(lab.labels.known[:, k] & ~np.isnan(held_out[:, j]))
+        y = lab.labels.value[rows, k]
+        a, b = fit_platt(held_out[rows, j], y)
+        slope.append(a)
+        offset.append(b)
+        figures[taxonomy.codes[k]] = held_out_figures(y, sigmoid(a * held_out[rows, j] + b))
+    codes = tuple(taxonomy.groups)
+    support = np.zeros((len(codes) + 1, len(hazards)), dtype=np.float32)
+    for reading, known in zip(lab.readings, lab.labels.known[:, hazards], strict=True):
+        for row in _line(taxonomy, codes, reading.group):
+            support[row] += known
+    return LabHeads(heads, hazards.astype(np.int64), np.array(slope), np.array(offset), support), figures
+
+
+def _line(taxonomy: Taxonomy, codes: tuple[str, ...], group: str) -> list[int]:
+    """Return the row of a group. Results without a group vouch for no listing: it may be anything."""
+    return [codes.index(group)] if group in taxonomy.groups else []
+
+
+def _lab_heads(
+    lab: Prepared, texts: list[str], hazards: np.ndarray, folds: Sequence[np.ndarray], config: Config
+) -> tuple[TextHeads, np.ndarray]:
+    Y, known = lab.labels.value[:, hazards], lab.labels.known[:, hazards]
+    weight = np.array([item.weight for item in lab.labels.items])
+
+    def fit(rows: np.ndarray) -> TextHeads:
+        part = [texts[i] for i in rows]
+        vocabulary = NgramVocabulary.fit(part, min_documents=config.lab.min_documents)
+        X = design_matrix(vocabulary, part, lab.embeddings[rows])
+        weights, intercept = fit_binary_heads(X, Y[rows], known[rows], weight[rows], config.lab.strength)
+        cut = len(vocabulary)
+        return TextHeads(vocabulary, weights[:cut], weights[cut:], intercept)
+
+    everything = np.arange(len(texts))
+    held_out = np.full(Y.shape, np.nan)
+    for fold in folds:
+        heads = fit(np.setdiff1d(everything, fold))
+        for i in fold:
+            held_out[i] = heads.logits(texts[i], lab.embeddings[i])
+    return fit(everything), held_out
+
+
+def held_out_figures(y: np.ndarray, p: np.ndarray) -> dict[str, float]:
+    """Return average precision, Brier score and counts of held-out probabilities."""
+    from sklearn.metrics import average_precision_score
+
+    figures = {"positives": float(y.sum()), "n": float(len(y)), "brier": float(np.mean((p - y) ** 2))}
+    if 0 < y.sum() < len(y):
+        figures["average_precision"] = float(average_precision_score(y, p))
+    return figures

@@ -24,6 +24,7 @@ from serving.http.answers import (
     ScoreAnswer,
     StatusAnswer,
 )
+from serving.http.openapi_access import SCHEMES, guarded
 from serving.http.openapi_labs import labs_paths
 from serving.http.problems import (
     CONFLICT,
@@ -276,6 +277,37 @@ def openapi_document(limits: Limits) -> dict[str, Any]:
             }
         },
     }
+    paths = {
+        "/v1/score": _post(
+            "Decide about one listing",
+            "score",
+            f"Body of at most {limits.body} bytes.",
+            {"schema": _ref("ScoreRequest"), "example": EXAMPLE_LISTING},
+            _answer("ScoreAnswer", "The decision"),
+        ),
+        "/v1/score-many": _post(
+            "Decide about several listings",
+            "scoreMany",
+            f"Body of at most {limits.body_many} bytes, at most {limits.listings} listings. Each listing "
+            "gets its own decision or problem; a wrong one never fails the others.",
+            {"schema": many, "example": {"listings": [EXAMPLE_LISTING]}},
+            _answer("ManyAnswer", "One result per listing, in order"),
+        ),
+        "/v1/model": _get(
+            "What is loaded", "model", _answer("ModelAnswer", "Versions, hazards, rules"), (NOT_READY,)
+        ),
+        "/v1/openapi.json": _get("This document", "openapi", document),
+        "/docs": _get("The reference page", "docs", html),
+        "/": _get("The first page", "landing", html, (NOT_READY,)),
+        "/healthz": _get("Whether the process runs", "healthz", status),
+        "/livez": _get("Whether the process runs", "livez", status),
+        "/readyz": _get("Whether listings can be scored", "readyz", ready, (NOT_READY,)),
+        "/metrics": _get("Counters", "metrics", text),
+        "/v1/decisions/{decision_id}": _decision(),
+        **_bans(),
+        **openapi_rooms.paths(lambda: _problems((FORBIDDEN, NOT_FOUND, *_BODY_PROBLEMS))),
+        **labs_paths(_problems, EXAMPLE_LISTING),
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -285,36 +317,6 @@ def openapi_document(limits: Limits) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": {
-            "/v1/score": _post(
-                "Decide about one listing",
-                "score",
-                f"Body of at most {limits.body} bytes.",
-                {"schema": _ref("ScoreRequest"), "example": EXAMPLE_LISTING},
-                _answer("ScoreAnswer", "The decision"),
-            ),
-            "/v1/score-many": _post(
-                "Decide about several listings",
-                "scoreMany",
-                f"Body of at most {limits.body_many} bytes, at most {limits.listings} listings. Each listing "
-                "gets its own decision or problem; a wrong one never fails the others.",
-                {"schema": many, "example": {"listings": [EXAMPLE_LISTING]}},
-                _answer("ManyAnswer", "One result per listing, in order"),
-            ),
-            "/v1/model": _get(
-                "What is loaded", "model", _answer("ModelAnswer", "Versions, hazards, rules"), (NOT_READY,)
-            ),
-            "/v1/openapi.json": _get("This document", "openapi", document),
-            "/docs": _get("The reference page", "docs", html),
-            "/": _get("The first page", "landing", html, (NOT_READY,)),
-            "/healthz": _get("Whether the process runs", "healthz", status),
-            "/livez": _get("Whether the process runs", "livez", status),
-            "/readyz": _get("Whether listings can be scored", "readyz", ready, (NOT_READY,)),
-            "/metrics": _get("Counters", "metrics", text),
-            "/v1/decisions/{decision_id}": _decision(),
-            **_bans(),
-            **openapi_rooms.paths(lambda: _problems((FORBIDDEN, NOT_FOUND, *_BODY_PROBLEMS))),
-            **labs_paths(_problems, EXAMPLE_LISTING),
-        },
-        "components": {"schemas": _schemas()},
+        "paths": guarded(paths, _problems),
+        "components": {"schemas": _schemas(), "securitySchemes": dict(SCHEMES)},
     }

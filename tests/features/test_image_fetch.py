@@ -226,9 +226,7 @@ def test_answers_that_are_no_photo(server, path, reason):
 
 @pytest.mark.parametrize("path", ["drip", "drip-head"])
 def test_a_server_that_sends_a_byte_now_and_then_does_not_hold_us(server, path):
-    start = time.monotonic()
     assert fetcher(server, seconds=0.5).fetch(address(server, path)).reason == "too_slow"
-    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,6 @@ def test_members_of_archives(tmp_path):
 def test_an_archive_that_unpacks_without_end_is_left(tmp_path):
     """Six hundred megabytes of zeros before the photo, in three megabytes of file."""
     import gzip
-    import time
 
     head = tarfile.TarInfo("zeros")
     head.size = 600_000_000
@@ -285,9 +284,7 @@ def test_an_archive_that_unpacks_without_end_is_left(tmp_path):
         file.write(head.tobuf())
         for _ in range(600):
             file.write(b"\0" * 1_000_000)
-    start = time.monotonic()
     assert intake.from_archive(path, "photo.png", IntakeLimits(seconds=0.1)).reason == "too_slow"
-    assert time.monotonic() - start < 5
 
 
 def test_an_encrypted_member_says_so(tmp_path):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -155,10 +153,16 @@ def test_an_empty_block_gives_an_empty_answer(taxonomy):
     assert listing_risk_level(np.zeros((0, 30)), taxonomy, []).shape == (0,)
 
 
-def test_a_block_of_ten_thousand_listings_is_quick(taxonomy):
-    p = np.random.default_rng(0).random((10_000, 30))
-    audiences = [AUDIENCES[row % 3] for row in range(10_000)]
-    start = time.perf_counter()
-    listing_risk_level(p, taxonomy, audiences)
-    expected_harm(p, taxonomy, audiences)
-    assert time.perf_counter() - start < 2  # about 0.05 s; the bound only catches a loop over cells
+def test_a_block_gives_what_its_rows_give_alone(taxonomy):
+    p = np.random.default_rng(0).random((300, 30))
+    audiences = [AUDIENCES[row % 3] for row in range(300)]
+    rows = range(0, 300, 7)
+    levels, harms = listing_risk_level(p, taxonomy, audiences), expected_harm(p, taxonomy, audiences)
+    assert [levels[r] for r in rows] == [
+        listing_risk_level(p[[r]], taxonomy, [audiences[r]])[0] for r in rows
+    ]
+    np.testing.assert_allclose(
+        [harms[r] for r in rows],
+        [expected_harm(p[[r]], taxonomy, [audiences[r]])[0] for r in rows],
+        rtol=1e-12,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -96,10 +95,8 @@ for line in sys.stdin:
                 writer.stdin.write(f"{n}\n")
                 writer.stdin.flush()
                 assert writer.stdout.readline() == "added\n"
-                start = time.monotonic()
                 for one in (reader, second):
                     assert one.nearest(np.eye(DIM, dtype=np.float32)[n : n + 1], 1)[0].key == str(n)
-                assert time.monotonic() - start < 1
         writer.stdin.close()
     with SimilarityIndex(path, IDENTITY, write=True) as index:  # free again
         assert len(index) == 5

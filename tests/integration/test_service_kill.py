@@ -70,7 +70,7 @@ class Service:
             thread.start()
 
     def _ask(self, client: int) -> None:
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60) as http:
             for number in itertools.count():
                 if self.stopping.is_set():
                     return
@@ -145,7 +145,7 @@ def check(url: str, answers: dict[str, str]) -> None:
 
 def repeats(service: Service, answers: dict[str, str]) -> None:
     """A client that repeats what it had an answer to gets that answer."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=20) as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=60) as http:
         for key in sorted(answers)[:5]:
             assert service.ask(http, key).json()["decision_id"] == answers[key]
 
@@ -180,7 +180,7 @@ def test_postgresql_killed_under_the_service(start):
         os.kill(server.get_pid(), signal.SIGKILL)
         gone(server)
         refused = service.refused
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while service.refused < refused + CLIENTS:
             assert time.monotonic() < end, "nobody was refused while the store was away"
             time.sleep(0.01)
@@ -196,7 +196,7 @@ def test_postgresql_killed_under_the_service(start):
 
 def gone(server) -> None:
     """A killed postmaster leaves its children for a moment; a new one waits until they are gone."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 90
     while any(
         process.info["name"] == "postgres" and process.info["status"] != psutil.STATUS_ZOMBIE
         and process.info["cwd"] == str(server.pgdata)

@@ -47,7 +47,7 @@ class Served:
             [sys.executable, "-m", "bentoml", "serve", target, "--port", str(self.port)],
             cwd=FILES, env=environment(**env), stdout=self.stream, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 
     def wait_ready(self, seconds: float = 60) -> float:
         started = time.monotonic()
@@ -145,7 +145,7 @@ def test_thirty_megabytes_are_refused_unread(served):
 
 def test_an_endless_undeclared_body_is_cut_off(served):
     sent = 0
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as raw:
         raw.sendall(
             b"POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n"
@@ -185,7 +185,7 @@ def test_counters_sum_over_requests_and_stay_few(served):
 
 def test_many_clients_get_an_answer_or_a_429(served):
     def ask(_: int) -> int:
-        return httpx.post(f"http://127.0.0.1:{served.port}/v1/score", json=listing(), timeout=20).status_code
+        return httpx.post(f"http://127.0.0.1:{served.port}/v1/score", json=listing(), timeout=90).status_code
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         statuses = set(pool.map(ask, range(200)))

@@ -146,7 +146,7 @@ def test_postgresql_restarts_under_load(own_server, tmp_path, workers, how):
             os.kill(own_server.get_pid(), signal.SIGKILL)
             _gone(own_server)
         before = worker.lines().count("refused")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 90
         while worker.lines().count("refused") == before:
             assert time.monotonic() < end, "the worker noticed nothing"
             time.sleep(0.01)
@@ -169,7 +169,7 @@ def _gone(server) -> None:
     """A killed postmaster leaves its children for a moment; a new one waits until they are gone."""
     import psutil
 
-    end = time.monotonic() + 10
+    end = time.monotonic() + 90
     while any(
         process.info["name"] == "postgres" and process.info["status"] != psutil.STATUS_ZOMBIE
         and process.info["cwd"] == str(server.pgdata)
@@ -193,7 +193,7 @@ def test_a_database_file_put_back_after_it_was_away(tmp_path, new_record):
         with pytest.raises(StoreUnavailableError):
             store.record([new_record(2)])
         (tmp_path / "away").rename(folder)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 90
         while not store.state().up:
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -217,7 +217,7 @@ def test_readiness_follows_the_store(store_url, client_of):
         with store.engine.begin() as connection:
             for table in ("audit_links", "identity"):
                 connection.execute(sa.text(f"ALTER TABLE {table}_away RENAME TO {table}"))
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while served.get("/readyz").status_code != 200 and time.monotonic() < until:
             time.sleep(0.02)
         assert served.post("/v1/score", json=listing()).status_code == 200, "it is back by itself"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
 
 from features.errors import UserError
 from features.schema import Identifier, Listing, Short, parse_listing
@@ -55,7 +55,7 @@ class JudgementRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     listing: dict[str, Any]
-    upheld: bool
+    upheld: StrictBool
 
 
 def request_of(raw: object) -> BanRequest:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -48,7 +48,7 @@ class EndpointRequest(_Body):
 class EndpointState(_Body):
     """Whether events are sent."""
 
-    active: bool
+    active: StrictBool
     why: Annotated[str, Field(max_length=1_000)] = ""
 
 

@@ -23,7 +23,7 @@ class Operation:
     name: str
     summary: str
     body: str = ""
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str] | tuple[str, str, tuple[str, ...]], ...] = ()
     status: int = 200
     media: tuple[str, ...] = ("application/json",)
 
@@ -33,7 +33,10 @@ _NOTICE, _DECISION, _ENDPOINT = (
     "/v1/decisions/{decision_id}",
     "/v1/endpoints/{endpoint_id}",
 )
-_FORMS = (("form", "json, html or pdf"), ("language", "ko or en"))
+_FORMS = (
+    ("form", "the document itself, a page, or PDF", ("json", "html", "pdf")),
+    ("language", "of a page or PDF", ("ko", "en")),
+)
 _DRAWN = ("application/json", "text/html", "application/pdf")
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -91,7 +94,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "get",
         "statement",
         "The statement of reasons for the seller",
-        query=(("language", "ko, en or zh"),),
+        query=(("language", "of the statement", ("ko", "en", "zh")),),
     ),
     Operation(f"{_DECISION}/appeals", "post", "appeal", "Appeal a decision", "AppealRequest", status=201),
     Operation(
@@ -140,7 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "deliveries",
         "What became of deliveries, the newest first",
         query=(
-            ("status", "waiting, delivered or dead"),
+            ("status", "how far they are", ("waiting", "delivered", "dead")),
             ("endpoint", "of one endpoint"),
             ("subject", "about one listing or notice"),
         ),
@@ -167,14 +170,18 @@ def paths(problems: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _words(known: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"type": "string", "enum": list(known)} if known else {"type": "string"}
+
+
 def _operation(one: Operation, problems: Mapping[str, Any]) -> dict[str, Any]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", one.path)
     ]
     parameters += [
-        {"name": name, "in": "query", "schema": {"type": "string"}, "description": text}
-        for name, text in one.query
+        {"name": name, "in": "query", "schema": _words(*known), "description": text}
+        for name, text, *known in one.query
     ]
     content = {
         media: {"schema": {"type": "object" if media == "application/json" else "string"}}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -55,7 +55,7 @@ class PlanRequest(_Body):
     config: dict[str, Any] | None = None
     period: Annotated[str, Field(pattern=r"^[\w.-]{1,40}$")]
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    record: bool = True
+    record: StrictBool = True
 
 
 class ResultsRequest(_Body):

@@ -55,8 +55,12 @@ class ComplaintRequest(BaseModel):
     listing_id: Identifier
     marketplace: Short = ""
     text: Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
-    received_at: Annotated[datetime | None, BeforeValidator(_empty)] = None
-    injury: Annotated[bool | None, BeforeValidator(_empty)] = None
+    received_at: Annotated[
+        datetime | None, BeforeValidator(_empty, json_schema_input_type=datetime | Literal[""] | None)
+    ] = None
+    injury: Annotated[
+        bool | None, BeforeValidator(_empty, json_schema_input_type=bool | str | int | None)
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,11 @@ def _parts(value: Any) -> Any:
     return value
 
 
-Parts = Annotated[list[Short], BeforeValidator(_parts), Field(max_length=500)]
+Parts = Annotated[
+    list[Short],
+    BeforeValidator(_parts, json_schema_input_type=list[Short] | Text),
+    Field(max_length=500),
+]
 
 
 class ListingName(BaseModel):
@@ -60,7 +64,7 @@ class ProductRequest(BaseModel):
     title: Annotated[str, Field(min_length=1, max_length=1_000)]
     brand: Short = ""
     models: Parts = Field(default_factory=list)
-    seller_id: Short = ""
+    seller_id: Annotated[str, Field(max_length=256)] = ""
     description: Text = ""
     images: Parts = Field(default_factory=list)
     listings: Annotated[list[ListingName], Field(max_length=1_000)] = Field(default_factory=list)

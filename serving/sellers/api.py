@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -52,7 +52,7 @@ class AppealRequest(_Body):
 class AppealJudgement(_Body):
     """Whether the decision is taken back (``overturn``), and why; the seller is told."""
 
-    overturn: bool
+    overturn: StrictBool
     note: Annotated[str, Field(min_length=1, max_length=2_000)]
 
 

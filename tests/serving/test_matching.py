@@ -158,15 +158,12 @@ def test_quarantined_lifted_and_disabled_entries_match_nobody(office):
 
 
 @pytest.mark.parametrize(
-    "title", ["🧲🧲🧲", "\u200b", "\ud800 half", "a" * 1000, "().*+?[", "자" * 999, "%_'\"; --", "\x00"]
+    "title", ["🧲🧲🧲", "\u200b", "a" * 1000, "().*+?[", "자" * 999, "%_'\"; --", "a\x00b"]
 )
 def test_hostile_titles_are_searched_and_banned_without_harm(office, title):
     ban(office, titled("rainbow magnet balls", id="old"))
     finder = MatchFinder(office.desk.bank)
-    try:
-        query = titled(title)
-    except ValueError:
-        pytest.skip("no listing has such a title")
+    query = titled(title)
     for match in finder.find(query):
         assert 0 <= match.p <= 1
         assert all(0 <= w.start < w.end <= len(query.title) for w in match.words)

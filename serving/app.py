@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -29,7 +28,7 @@ from serving.http import pages
 from serving.http.decisions_api import DecisionsApi
 from serving.http.edge import Edge, json_response, on_http, on_problem
 from serving.http.openapi import openapi_document
-from serving.http.problems import NOT_READY, ProblemError
+from serving.http.problems import ProblemError
 from serving.http.score_api import ScoreApi
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.labs.api import LabsApi
@@ -41,8 +40,10 @@ from serving.notices.api import NoticesApi
 from serving.opening import open_engine
 from serving.policy.follow import follow_policies
 from serving.predictor import Predictor
+from serving.readiness import of_store
 from serving.sellers.api import SellersApi
 from serving.settings import Settings, read_settings
+from serving.starting import Load, Start
 
 _HTML_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
@@ -50,7 +51,6 @@ _HTML_HEADERS = {
 }
 __all__ = ["DecisionSink", "Doors", "Engine", "create_app", "from_environment"]
 
-log = logging.getLogger("serving.app")
 
 ROOMS: tuple[MakeRoom, ...] = (
     ScoreApi,
@@ -75,8 +75,6 @@ WORKS: tuple[Work, ...] = (
 )
 """What goes on beside answering, in every worker process."""
 
-Load = Callable[[], Engine]
-
 
 class Api:
     """The handlers and what they share."""
@@ -89,29 +87,20 @@ class Api:
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Load the bundle before the first request, let go of it after the last."""
+        """Load the bundle before the first request where that can be, let go of it after the last."""
         if self.settings.log == "json":
             logs.configure(sys.stderr)
         pool = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="score")
         loop = asyncio.get_running_loop()
-        engine = await loop.run_in_executor(pool, self.load)
-        self.doors.loaded, self.doors.threads, predictor = engine, pool, engine.predictor
-        works = ExitStack()
-        versions = {
-            "model_version": predictor.model_version,
-            "policy_version": predictor.policy.version,
-        }
-        self.metrics.info.labels(**versions).set(1)
-        logs.event(log, logging.INFO, "ready", versions | {"uncovered": len(predictor.policy.uncovered)})
+        self.doors.threads = pool
+        start = Start(self.load, self.doors, WORKS)
         try:
-            for work in WORKS:
-                await loop.run_in_executor(pool, works.enter_context, work(self.doors))
+            await loop.run_in_executor(pool, start.begin)
             yield
         finally:
-            await loop.run_in_executor(pool, works.close)
-            self.doors.loaded = self.doors.threads = None
+            await loop.run_in_executor(pool, start.end)
+            self.doors.threads = None
             pool.shutdown()
-            engine.close()
 
     async def model(self, request: Request) -> Response:
         """Say what is loaded."""
@@ -127,8 +116,9 @@ class Api:
         if store is None:
             return json_response({"status": "ready", "store": "none", "waiting": 0})
         state = store.state()
-        if not state.up:
-            raise ProblemError(NOT_READY, "The store does not take records.", headers={"Retry-After": "2"})
+        trouble = of_store(state)
+        if trouble is not None:
+            raise trouble.problem()
         return json_response({"status": "ready", "store": "up", "waiting": state.waiting})
 
     async def render_metrics(self, request: Request) -> Response:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from serving.decisions import Decision
     from serving.metrics import Metrics
     from serving.predictor import Predictor
+    from serving.readiness import Trouble
     from serving.settings import Settings
     from serving.store import OutboxEvent, Picture, Recorded, Store
 
@@ -89,6 +90,7 @@ class Doors:
         self.loaded: Engine | None = None
         self.observers: list[Observer] = []
         self.threads: ThreadPoolExecutor | None = None
+        self.trouble: Trouble | None = None
 
     def engine(self) -> Engine:
         """Return what answers requests.
@@ -98,9 +100,10 @@ class Doors:
         ProblemError
             503 while it is not loaded.
         """
-        if self.loaded is None:
-            raise not_ready()
-        return self.loaded
+        loaded = self.loaded
+        if loaded is None:
+            raise not_ready() if self.trouble is None else self.trouble.problem()
+        return loaded
 
     def pool(self) -> ThreadPoolExecutor:
         """Return the threads that slow work goes to.

@@ -94,6 +94,7 @@ async def known_before(store: Store | None, items: Sequence[Item]) -> list[Befor
     try:
         rows = await asyncio.to_thread(read)
     except Exception as error:  # whatever it was: what is not known of before is not decided about
+        store.writer.doubt()
         raise _problem(error) from None
     return [_before(item, rows.get(key)) for item, key in zip(items, keys, strict=True)]
 

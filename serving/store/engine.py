@@ -14,6 +14,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from serving.store.errors import DamagedTextError, NotDurableError, SchemaError, StoreUnavailableError
+from serving.store.outage import cause_of
 from serving.store.turns import Turns
 
 BUSY_TIMEOUT_MS = 5_000
@@ -90,7 +91,7 @@ def open_engine(url: str) -> Engine:
         folder = Path(str(parsed.database)).resolve().parent
         if not folder.is_dir():
             raise StoreUnavailableError(
-                f"got a store in {folder}, which is no folder: make it or change the address"
+                f"got a store in {folder}, which is no folder: make it or change the address", "away"
             )
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
         event.listen(engine, "connect", _prepare_sqlite)
@@ -143,11 +144,13 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
     """Say what failed without repeating statement or parameters, which hold listing text."""
     cause = getattr(error, "orig", None) or error
     if "Could not decode" in str(cause):  # SQLite's message goes on with the text itself
-        return DamagedTextError("a stored text is not UTF-8: something other than this program wrote it")
+        said = "a stored text is not UTF-8: something other than this program wrote it"
+        return DamagedTextError(said, "damaged")
     words = str(cause).strip().splitlines()
     return StoreUnavailableError(
         f"the database did not answer as it must ({type(cause).__name__}: {words[0][:200] if words else ''}): "
-        "nothing was acknowledged; try again when it is back"
+        "nothing was acknowledged; try again when it is back",
+        cause_of(error),
     )
 
 

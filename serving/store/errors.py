@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.store.outage import Cause
+
 
 class StoreError(Exception):
     """Root of everything that the store raises on purpose."""
@@ -12,7 +17,16 @@ class StoreUnavailableError(StoreError):
 
     Nothing was acknowledged. When the connection broke during the commit itself the record may still be there:
     a caller that repeats with the same idempotency key gets that record back.
+
+    Attributes
+    ----------
+    cause
+        What the database suffers from, in one word.
     """
+
+    def __init__(self, message: str, cause: Cause = "other") -> None:
+        self.cause: Cause = cause
+        super().__init__(message)
 
 
 class DamagedTextError(StoreUnavailableError):

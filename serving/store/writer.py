@@ -19,6 +19,7 @@ from serving.store.chain import START, Head
 from serving.store.engine import is_outage, unavailable, writing
 from serving.store.errors import BusyError, InvalidRecordError, StoreError, StoreUnavailableError
 from serving.store.group import Recorded, begin_group
+from serving.store.outage import Cause
 from serving.store.prepare import Prepared
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class WriterLimits:
         Most records in one transaction.
     first_retry_s, last_retry_s
         Pause after the first failure; it doubles up to the last.
+    idle_s
+        After so long without a record a write is tried, so that readiness does not wait for the first to fail.
     """
 
     waiting_records: int = 10_000
@@ -50,11 +53,12 @@ class WriterLimits:
     group_records: int = 1_000
     first_retry_s: float = 0.1
     last_retry_s: float = 5.0
+    idle_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class WriterState:
-    """What the writer would say on a readiness page."""
+    """What the writer would say on a readiness page; ``cause`` is what the database suffers from, None while up."""
 
     up: bool
     waiting: int
@@ -62,6 +66,7 @@ class WriterState:
     records: int
     failures: int
     problem: str
+    cause: Cause | None = None
 
 
 @dataclass(slots=True)
@@ -96,7 +101,7 @@ class Writer:
         self._waiting = 0
         self._bytes = 0
         self._condition = threading.Condition()
-        self._closing = False
+        self._closing = self._doubted = False
         self._problem: StoreUnavailableError | None = None
         self._head = START
         self._groups = self._records = self._failures = 0
@@ -111,10 +116,22 @@ class Writer:
     def state(self) -> WriterState:
         """What is waiting and whether the database takes records now."""
         with self._condition:
-            problem = str(self._problem or "")
+            problem = self._problem
             return WriterState(
-                not problem, self._waiting, self._groups, self._records, self._failures, problem
+                problem is None,
+                self._waiting,
+                self._groups,
+                self._records,
+                self._failures,
+                str(problem or ""),
+                problem.cause if problem else None,
             )
+
+    def doubt(self) -> None:
+        """Look now whether the database takes records: somebody could not read from it. Never waits."""
+        with self._condition:
+            self._doubted = True
+            self._condition.notify()
 
     def submit(self, items: Sequence[Prepared]) -> Future[tuple[Recorded, ...]]:
         """Hand records in, all or none of which will be written.
@@ -141,7 +158,7 @@ class Writer:
             if self._closing:
                 raise StoreUnavailableError("got a record after the store was closed: open it again")
             if self._problem is not None:
-                raise StoreUnavailableError(str(self._problem))
+                raise StoreUnavailableError(str(self._problem), self._problem.cause)
             full = self._waiting + len(unit.items) > limits.waiting_records
             if self._waiting and (full or self._bytes + unit.size > limits.waiting_bytes):
                 raise BusyError(self._waiting, limits.waiting_records, 1.0)
@@ -164,6 +181,8 @@ class Writer:
             if units is None:
                 return
             try:
+                if not units:
+                    self._try()
                 self._write(units)
             except Exception as error:  # the thread must outlive whatever a driver thinks of
                 _log.exception("store writer: a group failed in an unforeseen way")
@@ -172,12 +191,14 @@ class Writer:
                 self._recover()
 
     def _take(self) -> list[_Unit] | None:
-        """Wait for work; None when closed and done."""
+        """Wait for work; None when closed and done, nothing when it is time to look at the database."""
         with self._condition:
             while not self._units:
                 if self._closing:
                     return None
-                self._condition.wait()
+                if self._doubted or not self._condition.wait(self._limits.idle_s):
+                    self._doubted = False
+                    return []
             units: list[_Unit] = []
             records = 0
             while self._units and (
@@ -191,6 +212,19 @@ class Writer:
                     units.append(unit)
                     records += len(unit.items)
             return units
+
+    def _try(self) -> None:
+        """Write nothing of interest: whether the database takes records."""
+        try:
+            self._probe()
+        except StoreUnavailableError as error:
+            self._down([], error)
+        except (exc.SQLAlchemyError, StoreError, OSError) as error:
+            self._down([], unavailable(error))
+
+    def _probe(self) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(schema.identity).values(probed_at=self._clock()))
 
     def _write(self, units: list[_Unit]) -> None:
         if not units:
@@ -245,7 +279,7 @@ class Writer:
     def _fail(self, units: list[_Unit], error: StoreUnavailableError) -> None:
         for unit in units:
             if not unit.future.done():
-                unit.future.set_exception(StoreUnavailableError(str(error)))
+                unit.future.set_exception(StoreUnavailableError(str(error), error.cause))
 
     def _recover(self) -> None:
         """Try again with growing pauses until the database takes a write."""
@@ -259,9 +293,7 @@ class Writer:
                     return
             try:
                 self._engine.dispose()
-                with writing(self._engine) as connection:
-                    probe = sa.update(schema.identity).values(probed_at=self._clock())
-                    connection.execute(probe)
+                self._probe()
             except (exc.SQLAlchemyError, StoreError, OSError) as error:
                 pause = min(pause * 2, self._limits.last_retry_s)
                 with self._condition:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -108,8 +108,8 @@ class ComplaintRequest(BaseModel):
     ]
     marketplace: Annotated[str | None, Field(max_length=1000, title="Marketplace")] = ""
     text: Annotated[str, Field(max_length=20000, min_length=1, title="Text")]
-    received_at: Annotated[AwareDatetime | None, Field(title="Received At")] = None
-    injury: Annotated[bool | None, Field(title="Injury")] = None
+    received_at: Annotated[AwareDatetime | Literal[""] | None, Field(title="Received At")] = None
+    injury: Annotated[bool | str | int | None, Field(title="Injury")] = None
 
 
 class ComplaintsRequest(BaseModel):
@@ -278,6 +278,14 @@ class Hazard(RootModel[str]):
     root: Annotated[str, Field(max_length=1000)]
 
 
+class Hazards(RootModel[list[Hazard]]):
+    root: Annotated[list[Hazard], Field(max_length=500, title="Hazards")]
+
+
+class Hazards1(RootModel[str]):
+    root: Annotated[str, Field(max_length=500, title="Hazards")]
+
+
 class Action(StrEnum):
     allow = "allow"
     monitor = "monitor"
@@ -309,8 +317,24 @@ class Model(RootModel[str]):
     root: Annotated[str, Field(max_length=1000)]
 
 
+class Models(RootModel[list[Model]]):
+    root: Annotated[list[Model], Field(max_length=500, title="Models")]
+
+
+class Models1(RootModel[str]):
+    root: Annotated[str, Field(max_length=500, title="Models")]
+
+
 class Image1(RootModel[str]):
     root: Annotated[str, Field(max_length=1000)]
+
+
+class Images(RootModel[list[Image1]]):
+    root: Annotated[list[Image1], Field(max_length=500, title="Images")]
+
+
+class Images1(RootModel[str]):
+    root: Annotated[str, Field(max_length=500, title="Images")]
 
 
 class ProductRequest(BaseModel):
@@ -323,10 +347,10 @@ class ProductRequest(BaseModel):
     )
     title: Annotated[str, Field(max_length=1000, min_length=1, title="Title")]
     brand: Annotated[str | None, Field(max_length=1000, title="Brand")] = ""
-    models: Annotated[list[Model] | None, Field(max_length=500, title="Models")] = None
-    seller_id: Annotated[str | None, Field(max_length=1000, title="Seller Id")] = ""
+    models: Annotated[Models | Models1 | None, Field(title="Models")] = None
+    seller_id: Annotated[str | None, Field(max_length=256, title="Seller Id")] = ""
     description: Annotated[str | None, Field(max_length=100000, title="Description")] = ""
-    images: Annotated[list[Image1] | None, Field(max_length=500, title="Images")] = None
+    images: Annotated[Images | Images1 | None, Field(title="Images")] = None
     listings: Annotated[list[ListingName] | None, Field(max_length=1000, title="Listings")] = None
 
 
@@ -877,7 +901,7 @@ class NoticeRequest(BaseModel):
     number: Annotated[str | None, Field(max_length=1000, title="Number")] = ""
     jurisdiction: Annotated[str | None, Field(pattern="^[A-Z]{2}$", title="Jurisdiction")] = "KR"
     reason: Annotated[str | None, Field(max_length=100000, title="Reason")] = ""
-    hazards: Annotated[list[Hazard] | None, Field(max_length=500, title="Hazards")] = None
+    hazards: Annotated[Hazards | Hazards1 | None, Field(title="Hazards")] = None
     url: Annotated[str | None, Field(max_length=1000, title="Url")] = ""
     received_at: Annotated[AwareDatetime | None, Field(title="Received At")] = None
     deadline: Annotated[AwareDatetime | None, Field(title="Deadline")] = None

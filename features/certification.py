@@ -14,6 +14,7 @@ from typing import Literal
 
 from features.certification_file import CertificationFile, squeeze
 from features.kc_register import PLAIN, Register, RegisterError, plain_number
+from features.own_files import data_file
 from features.schema import Certificate
 from features.taxonomy_file import read_yaml
 
@@ -110,14 +111,17 @@ def load_certification(folder: Path | None = None) -> CertificationFile:
     Parameters
     ----------
     folder
-        Folder with a ``certification.yaml`` of your own; None for the package's, which is read once.
+        Folder with a ``certification.yaml`` of your own; None for the one of `features.own_files.data_file`, read
+        once.
     """
-    return _packaged() if folder is None else read_yaml(folder / "certification.yaml", CertificationFile)
+    if folder is not None:
+        return read_yaml(folder / "certification.yaml", CertificationFile)
+    return _read(data_file("certification.yaml"))
 
 
-@lru_cache(maxsize=1)
-def _packaged() -> CertificationFile:
-    return read_yaml(Path(__file__).resolve().parent / "certification.yaml", CertificationFile)
+@lru_cache(maxsize=4)
+def _read(path: Path) -> CertificationFile:
+    return read_yaml(path, CertificationFile)
 
 
 def parse_numbers(text: str, rules: CertificationFile | None = None) -> tuple[KcNumber, ...]:
@@ -191,11 +195,15 @@ def requirement(
     return Requirement(kc_class, required, families, mark)
 
 
-@lru_cache(maxsize=1)
 def _parents() -> Mapping[str, str | None]:
+    return _parents_in(data_file("product_groups.yaml"))
+
+
+@lru_cache(maxsize=4)
+def _parents_in(path: Path) -> Mapping[str, str | None]:
     from features.groups import load_groups
 
-    return {code: group.parent for code, group in load_groups(None).items()}
+    return {code: group.parent for code, group in load_groups(path).items()}
 
 
 def check(

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from features import cells
+from features.own_files import data_file
 from features.rows import ReadError, closest
 from features.schema import Listing, Seller, SellerHistory
 
@@ -107,9 +108,20 @@ def _compile(pattern: str | None, field: str) -> re.Pattern[str] | None:
 
 
 @cache
+def _maps(path: Path) -> Mapping[str, Mapping[str, str]]:
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ReadError(f"{path}: expected a YAML file of column maps in UTF-8, got: {error}") from None
+    if not isinstance(read, dict) or not all(isinstance(rules, dict) for rules in read.values()):
+        raise ReadError(f"{path}: expected names of maps, each with entries such as 'title: name'")
+    return MappingProxyType(
+        {str(name): {str(k): str(v) for k, v in rules.items()} for name, rules in read.items()}
+    )
+
+
 def _built_in() -> Mapping[str, Mapping[str, str]]:
-    text = (resources.files("features") / "column_maps.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(yaml.safe_load(text))
+    return _maps(data_file("column_maps.yaml"))
 
 
 @dataclass(frozen=True, slots=True)

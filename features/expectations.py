@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 import ahocorasick_rs
 import numpy as np
 import yaml
+
+from features.own_files import data_file
 
 FILE = "hazard_expectations.yaml"
 # More words of one hazard than this count no further: a long title is not a dangerous product.
@@ -93,9 +95,13 @@ class Expectations:
         return counts
 
 
-@cache
 def expected_words() -> Mapping[str, tuple[str, ...]]:
-    """Read the words of each hazard, in lower case."""
-    text = (resources.files("features") / FILE).read_text(encoding="utf-8")
+    """Read the words of each hazard, in lower case, from the file of `features.own_files.data_file`."""
+    return _words(data_file(FILE))
+
+
+@cache
+def _words(path: Path) -> Mapping[str, tuple[str, ...]]:
+    text = path.read_text(encoding="utf-8")
     raw: dict[str, list[str]] = yaml.safe_load(text)
     return {code: tuple(str(word).lower() for word in words) for code, words in raw.items()}

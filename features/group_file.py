@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from features.errors import UserError
+from features.own_files import data_file
 from features.taxonomy_file import Audience, Names
 
 try:
@@ -30,11 +32,10 @@ KC_CLASSES = (
     "mixed",
 )
 MARKS = ("stated", "law", "assumption")
-_PACKAGED = Path(__file__).resolve().parent
-_FILE = "product_groups.yaml"
+FILE = "product_groups.yaml"
 
 
-class ProductGroupError(ValueError):
+class ProductGroupError(UserError):
     """The file of product groups is wrong; the message names the entry."""
 
 
@@ -241,21 +242,25 @@ def _check(groups: Mapping[str, ProductGroup]) -> None:
         _once(groups.values(), attribute)
 
 
-@lru_cache(maxsize=8)
-def read_group_file(folder: Path | None = None) -> GroupFile:
+def read_group_file(path: Path | None = None) -> GroupFile:
     """Read ``product_groups.yaml``.
 
     Parameters
     ----------
-    folder
-        Where it lies; None for the packaged one. Read once a folder.
+    path
+        The file, or the folder it lies in; None for the one of `features.own_files.data_file`. Read once.
 
     Raises
     ------
     ProductGroupError
         When the file is missing, is no YAML or has a wrong entry, which the message names.
     """
-    path = (folder or _PACKAGED) / _FILE
+    chosen = data_file(FILE) if path is None else path
+    return _read(chosen if chosen.suffix == ".yaml" else chosen / FILE)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> GroupFile:
     try:
         raw = yaml.load(path.read_text("utf-8"), SafeLoader)
         parsed = _File.model_validate(raw)

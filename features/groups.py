@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from features.group_file import GroupFile, ProductGroup, ProductGroupError, read_group_file
+from features.group_file import FILE, GroupFile, ProductGroup, ProductGroupError, read_group_file
 from features.group_matcher import GroupMatch, GroupMatcher
+from features.own_files import data_file
 
 __all__ = [
     "GroupFile",
@@ -61,16 +62,16 @@ def refine(code: str, audience: str, groups: Mapping[str, ProductGroup] | None =
 
 
 @lru_cache(maxsize=8)
-def _names(attribute: str, folder: Path | None) -> Mapping[str, str]:
+def _names(attribute: str, path: Path) -> Mapping[str, str]:
     return {
         " ".join(name.split()).casefold(): code
-        for code, group in load_groups(folder).items()
+        for code, group in load_groups(path).items()
         for name in getattr(group, attribute)
     }
 
 
 def _look_up(attribute: str, names: Iterable[str]) -> str:
-    known = _names(attribute, None)
+    known = _names(attribute, data_file(FILE))
     for name in names:
         if found := known.get(" ".join(name.split()).casefold()):
             return found

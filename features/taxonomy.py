@@ -27,6 +27,7 @@ from features.hazards import (
 )
 from features.law import Law, Scope, spelled
 from features.limits import Limit, read_limits
+from features.own_files import FILES, data_file, own_folder
 from features.taxonomy_file import AUDIENCES, LaboratoriesFile, TaxonomyError, TaxonomyFile, read_yaml
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ __all__ = [
     "UnknownHazardError",
     "UnknownTermError",
     "load_taxonomy",
+    "packaged_taxonomy",
 ]
 
-_PACKAGED = Path(__file__).resolve().parent
 _SCRIPT_OF_SCHEME = {"korean": "ko", "english": "en", "chinese": "zh"}
 
 
@@ -134,9 +135,23 @@ class Taxonomy:
     @cached_property
     def groups(self) -> Mapping[str, ProductGroup]:
         """Product groups by code; read on first use."""
-        from features.groups import load_groups
+        from features.group_file import read_group_file
 
-        return load_groups(self._folder)
+        return read_group_file(self.group_file).groups
+
+    @property
+    def source(self) -> str:
+        """Where it was read from, in words."""
+        return "the package's own" if self._folder is None else f"that of {self._folder}"
+
+    @property
+    def group_file(self) -> Path:
+        """The file that its product groups are read from."""
+        return (
+            FILES["product_groups.yaml"]
+            if self._folder is None
+            else data_file("product_groups.yaml", self._folder)
+        )
 
     @cached_property
     def mask_terms(self) -> Mapping[str, tuple[str, ...]]:
@@ -342,7 +357,8 @@ def load_taxonomy(folder: Path | None = None) -> Taxonomy:
     ----------
     folder
         Files here win over those of the package, one by one: a folder with nothing but ``laboratories.yaml`` changes
-        the laboratories only. None for the package's own, which are read once.
+        the laboratories only. None for the folder that ``LISTING_RISK_TAXONOMY`` names, and where it names none for
+        the package's own; both are read once.
 
     Returns
     -------
@@ -353,18 +369,22 @@ def load_taxonomy(folder: Path | None = None) -> Taxonomy:
     TaxonomyError
         Naming the file and the entry that is wrong.
     """
-    return _packaged() if folder is None else _load(Path(folder))
+    return _known(own_folder()) if folder is None else _load(Path(folder))
 
 
-@lru_cache(maxsize=1)
-def _packaged() -> Taxonomy:
-    return _load(None)
+def packaged_taxonomy() -> Taxonomy:
+    """Return the package's own taxonomy, whatever the environment names; read once."""
+    return _known(None)
+
+
+@lru_cache(maxsize=4)
+def _known(folder: Path | None) -> Taxonomy:
+    return _load(folder)
 
 
 def _load(folder: Path | None) -> Taxonomy:
     def find(name: str) -> Path:
-        own = folder / name if folder else None
-        return own if own and own.exists() else _PACKAGED / name
+        return FILES[name] if folder is None else data_file(name, folder)
 
     if folder is not None and not folder.is_dir():
         raise TaxonomyError(f"got folder {folder}, expected one that exists")

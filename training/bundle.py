@@ -15,10 +15,11 @@ from features.schema import Listing
 from features.taxonomy import Taxonomy, load_taxonomy
 from training.explain import Explainer
 from training.heads import logit, sigmoid
-from training.manifest import BundleError, Manifest, read_manifest, require_encoder
+from training.manifest import Manifest, read_manifest, require_encoder
 from training.past import PastResults
 from training.reading import Reader, Reading
 from training.scores import BASES, PastResult, Phrase, Scores
+from training.taxonomy_mark import require_taxonomy
 from training.weights import LabHeads, Model, read_model
 
 _POLICY, _PRIOR, _RECALL, _LAB = (BASES.index(name) for name in ("policy", "prior", "recall", "lab"))
@@ -43,7 +44,7 @@ class Bundle:
     manifest, model, past
         As read from the bundle's folder.
     taxonomy
-        Must have the same hazards in the same order.
+        Must read listings as the one it was trained with does (`training.taxonomy_mark`).
     encoder
         Must have the identity that the manifest names.
 
@@ -56,11 +57,7 @@ class Bundle:
     def __init__(
         self, manifest: Manifest, model: Model, past: PastResults, taxonomy: Taxonomy, encoder: Encoder
     ) -> None:
-        if tuple(taxonomy.codes) != manifest.hazards:
-            raise BundleError(
-                f"The bundle {manifest.name!r} was trained on {len(manifest.hazards)} hazards "
-                f"({', '.join(manifest.hazards[:3])}, ...); the taxonomy has {len(taxonomy.codes)}. Train it again."
-            )
+        require_taxonomy(manifest, taxonomy)
         require_encoder(manifest, manifest.encoder, encoder.identity)
         self.manifest = manifest
         self._version = f"{manifest.name}+{manifest.digest[:8]}"

@@ -40,6 +40,9 @@ class Manifest(BaseModel):
         Version of the file layout; another one is refused.
     image_encoder
         Which encoder its heads on photos need; None where it reads words only.
+    reading_sha256
+        Of what decides how listings are read (`training.taxonomy_mark.reading_hash`); None in bundles from before
+        that was noted.
     hazards
         Taxonomy codes in column order.
     operating_points
@@ -73,6 +76,7 @@ class Manifest(BaseModel):
     data: dict[str, str]
     labels_sha256: str
     taxonomy_sha256: str
+    reading_sha256: str | None = None
     settings: dict[str, Any]
     metrics: dict[str, Any]
     files: dict[str, str] = Field(default_factory=dict)
@@ -80,9 +84,9 @@ class Manifest(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 over all files of the bundle, the manifest included."""
-        # Bundles from before there were photos keep their digest, which their decisions name.
-        left_out = {"image_encoder"} if self.image_encoder is None else None
-        return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
+        # Bundles from before there were such fields keep their digest, which their decisions name.
+        left_out = {name for name in ("image_encoder", "reading_sha256") if getattr(self, name) is None}
+        return hashlib.sha256(self.model_dump_json(exclude=left_out or None).encode()).hexdigest()
 
 
 def require_encoder(manifest: Manifest, wanted: EncoderRef, got: EncoderIdentity) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from training.manifest import EncoderRef, Manifest
 from training.operating_points import Evidence, usual_rate
 from training.prepare import Prepared
 from training.rates import GroupRate
+from training.taxonomy_mark import reading_hash, taxonomy_hash
 from training.weights import Model
 
 
@@ -48,6 +48,7 @@ def bare_manifest(
         data=dict(dataset.files),
         labels_sha256=dataset.recalls.content_hash() + dataset.lab.content_hash(),
         taxonomy_sha256=taxonomy_hash(taxonomy),
+        reading_sha256=reading_hash(taxonomy),
         settings=config.model_dump(mode="json"),
         metrics={},
     )
@@ -118,12 +119,6 @@ def held_out_metrics(
         "records": {"recalls": len(dataset.recalls), "lab": len(dataset.lab), "rounds": len(dataset.rounds)},
         "left_out": dict(dataset.left_out),
     }
-
-
-def taxonomy_hash(taxonomy: Taxonomy) -> str:
-    """Return the SHA-256 of the hazards and product groups as loaded."""
-    content = repr((taxonomy.hazards, sorted(taxonomy.groups.items())))
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def code_commit() -> str:

@@ -18,7 +18,6 @@ from training.manifest_making import (
     base_rates,
     evidence_of,
     held_out_metrics,
-    taxonomy_hash,
 )
 from training.model_card import model_card
 from training.operating_points import operating_points
@@ -27,6 +26,7 @@ from training.priors import group_priors
 from training.rates import group_rates
 from training.reading import Reader
 from training.stages import Stages
+from training.taxonomy_mark import taxonomy_hash
 from training.weights import Model, save_bundle
 
 Say = Callable[[str], None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import UserError
+from features.own_files import data_file
 
 FIELDS = (
     "sample_id", "analyte", "value", "unit", "lod", "verdict", "date", "kind", "replaces", "result_id", "part",
@@ -116,22 +116,21 @@ def _checked(raw: Any, where: str) -> ColumnMaps:
     return maps
 
 
-@lru_cache(maxsize=4)
 def load_columns(path: Path | None = None) -> ColumnMaps:
-    """Read the column maps; None for those of the package.
+    """Read the column maps; None for those of the taxonomy folder, else of the package.
 
     Raises
     ------
     ColumnsError
         With every wrong entry.
     """
-    where = str(path) if path else "the packaged labs_columns.yaml"
+    return _read(path or data_file("labs_columns.yaml"))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path) -> ColumnMaps:
     try:
-        if path is not None:
-            text = path.read_text(encoding="utf-8")
-        else:
-            text = (resources.files("serving.labs") / "labs_columns.yaml").read_text(encoding="utf-8")
-        raw = yaml.safe_load(text)
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ColumnsError(f"{where}: expected a YAML file in UTF-8, got: {error}") from None
-    return _checked(raw, where)
+        raise ColumnsError(f"{path}: expected a YAML file in UTF-8, got: {error}") from None
+    return _checked(raw, str(path))

@@ -124,8 +124,9 @@ class CheckpointKeeper:
         try:
             checkpoint(self._store, self._checkpoints, wall_clock())
             self.problem = ""
-        except (StoreError, OSError) as error:  # recording goes on; what is unproven grows until this ends
-            self.problem = f"no checkpoint could be signed ({type(error).__name__}: {error})"
+        except Exception as error:  # recording goes on; what is unproven grows until this ends
+            said = f": {error}" if isinstance(error, StoreError | OSError) else ""
+            self.problem = f"no checkpoint could be signed ({type(error).__name__}{said})"
             _log.error("store checkpoints: %s", self.problem)
 
 

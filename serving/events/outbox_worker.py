@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
+from serving import logs
 from serving.events.outbox import Outbox, Round
 from serving.store import StoreError
 
+LONGEST_PAUSE_S = 30.0
+"""Between looks while they fail."""
 log = logging.getLogger("serving.outbox")
 
 
@@ -42,20 +47,43 @@ class OutboxWorker:
 
     async def _run(self) -> None:
         running: dict[str, asyncio.Task[Round]] = {}
+        pause = self._outbox.limits.every_s
         while not self._stopping.is_set():
-            try:
-                await asyncio.to_thread(self._outbox.hand_on)
-                for endpoint in await self._outbox.due():
-                    task = running.get(endpoint.endpoint_id)
-                    if task is None or task.done():
-                        if task is not None and (failure := task.exception()) is not None:
-                            log.warning("events: a delivery round failed (%s)", type(failure).__name__)
-                        running[endpoint.endpoint_id] = asyncio.create_task(self._outbox.drain(endpoint))
-                if self._also is not None:
-                    await asyncio.to_thread(self._also)
-            except StoreError as error:
-                log.warning("events: the store did not answer (%s)", type(error).__name__)
-            await asyncio.sleep(self._outbox.limits.every_s)
+            failed = not all([await self._tried(self._deliver(running)), await self._tried(self._look())])
+            pause = min(2 * pause, LONGEST_PAUSE_S) if failed else self._outbox.limits.every_s
+            await self._rest(pause)
         for task in running.values():
             task.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
+
+    async def _deliver(self, running: dict[str, asyncio.Task[Round]]) -> None:
+        """Hand on what is new and begin a round for every endpoint that has none under way."""
+        await asyncio.to_thread(self._outbox.hand_on)
+        for endpoint in await self._outbox.due():
+            task = running.get(endpoint.endpoint_id)
+            if task is None or task.done():
+                if task is not None and not task.cancelled() and (failure := task.exception()) is not None:
+                    log.warning("events: a delivery round failed (%s)", type(failure).__name__)
+                running[endpoint.endpoint_id] = asyncio.create_task(self._outbox.drain(endpoint))
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, in pieces so that closing need not wait for the end of it."""
+        end = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.5))
+
+    async def _look(self) -> None:
+        if self._also is not None:
+            await asyncio.to_thread(self._also)
+
+    async def _tried(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do it; whatever goes wrong is logged, and the next time may be better: this thread must not end."""
+        try:
+            await work
+        except StoreError as error:
+            log.warning("events: the store did not answer (%s)", type(error).__name__)
+        except Exception as error:
+            logs.event(log, logging.ERROR, "events: a look failed", {"error": logs.frames(error)})
+        else:
+            return True
+        return False

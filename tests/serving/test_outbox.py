@@ -337,6 +337,39 @@ def test_the_worker_delivers_by_itself_past_a_slow_endpoint(tmp_path, receiver, 
     assert len(receiver.got) == 3
 
 
+def test_delivery_outlives_whatever_goes_wrong_in_it(tmp_path, receiver, new_record):
+    """Not only the store's errors: a fault of our own, of a driver, of the system."""
+    looked = threading.Event()
+    wrongs = iter([ValueError("a fault"), OSError(24, "Too many open files"), RuntimeError("no new thread")])
+
+    def also() -> None:
+        for error in wrongs:
+            raise error
+        looked.set()
+
+    with Store(str(tmp_path / "s.db")) as store:
+        desk = EndpointDesk(store, AddressRules.of(f"127.0.0.1:{receiver.port}"))
+        desk.register(receiver.url, [], "kim", datetime.now(UTC))
+        outbox = Outbox(desk, OutboxLimits(timeout_s=2, every_s=0.02))
+        handed_on, faults = outbox.hand_on, iter([KeyError("a fault"), MemoryError()])
+
+        def hand_on() -> int:
+            for error in faults:
+                raise error
+            return handed_on()
+
+        outbox.hand_on = hand_on
+        worker = OutboxWorker(outbox, also).start()
+        happen(outbox, new_record)
+        assert looked.wait(90)
+        end = time.monotonic() + 90
+        while not receiver.got and time.monotonic() < end:
+            time.sleep(0.02)
+        worker.close()
+    assert len(receiver.got) == 1
+    assert next(faults, None) is None and next(wrongs, None) is None
+
+
 def test_a_removed_endpoint_leaves_no_secret(outbox, receiver, clock):
     endpoint, _ = outbox.desk.register(receiver.url, [], "kim", clock())
     outbox.desk.remove(endpoint.endpoint_id, "kim")

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from serving.predictor import Predictor
 
 USER, OUTSIDE = 2, 3
 STORE_VARIABLE = "LISTING_RISK_STORE"
@@ -112,3 +115,44 @@ def clear(function: Callable[..., None]) -> Callable[..., None]:
 
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+bundle_option = click.option(
+    "--bundle",
+    metavar="PATH_OR_URI",
+    help="Folder of a bundle or models:/name@alias. [default: the starter bundle]",
+)
+policy_option = click.option("--policy", type=FILE, help="Policy file. [default: the policy of the package]")
+
+
+def console() -> Any:
+    """Return the console for people: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def plain(text: str) -> str:
+    """Return text with nothing in it that the console takes for markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def bundle_path(reference: str | None) -> Path | None:
+    """Return the folder of a bundle; a registry address is resolved by a short-lived process of its own."""
+    if reference is None:
+        return None
+    if not reference.startswith("models:/"):
+        return Path(reference)
+    from training.registry_path import resolve
+
+    return resolve(reference)
+
+
+def predictor_of(bundle: str | None, policy: Path | None) -> Predictor:
+    """Load a predictor with a bundle and a policy, or with those that come with the package."""
+    from serving.predictor import load_predictor
+    from serving.settings import Settings
+
+    return load_predictor(Settings(bundle=bundle_path(bundle), policy=policy))

@@ -11,6 +11,7 @@ from serving.commands.events import events
 from serving.commands.evidence import evidence
 from serving.commands.labs import GROUPS as LABORATORY
 from serving.commands.notices import notices
+from serving.commands.plan import plan
 from serving.commands.policy import policy
 from serving.commands.reconcile import reconcile
 from serving.commands.science import COMMANDS as SCIENCE
@@ -35,7 +36,7 @@ def main() -> None:
 
 FOLLOW_UP = (notices, reconcile, complaints, sellers, evidence, events)
 GROUPS = (bans, catalogue, audit, retention, access, policy)
-for group in (*SCORING, *TRAINING, *SERVE, *GROUPS, *SCIENCE, *LABORATORY, *FOLLOW_UP):
+for group in (*SCORING, *TRAINING, *SERVE, *GROUPS, *SCIENCE, plan, *LABORATORY, *FOLLOW_UP):
     main.add_command(group)
 
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from features.schema import Listing, parse_listing
 from serving.bans.office import load_reader, office_of
-from serving.commands.labs import write_plan
 from serving.demo.results import Found, file_of, has_mass_limit, invent, orders_file
 from serving.labs.estimate import Published, headline, publish
 from serving.labs.follow import Settled
 from serving.labs.intake import ResultsRefusedError
 from serving.labs.loop import LabOffice
+from serving.labs.plan_files import write_plan
 from serving.labs.training import strictness_of, told, training_lines, training_weights, weights_by_role
 from serving.plans.config import PlanConfig, read_plan_config
 from serving.plans.making import Made, make_plan

@@ -99,3 +99,8 @@ def usual_seed(period: str, taxonomy: Taxonomy) -> int:
     import hashlib
 
     return int.from_bytes(hashlib.sha256(f"{period}/{len(taxonomy.codes)}".encode()).digest()[:4], "big")
+
+
+def next_period(today: date) -> str:
+    """Return the name of the next month, such as ``2026-12``."""
+    return f"{today.year + today.month // 12}-{today.month % 12 + 1:02d}"

@@ -102,3 +102,11 @@ def read_listings(connection: Connection, keys: Sequence[Key]) -> dict[Key, dict
         )
         found |= {(row[0], row[1]): orjson.loads(row[2]) for row in rows}
     return {key: found[key] for key in keys if key in found}
+
+
+def read_all(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Yield every listing, ordered by marketplace and id."""
+    table = schema.catalogue
+    statement = sa.select(table.c.payload).order_by(table.c.marketplace, table.c.listing_id)
+    for row in connection.execution_options(yield_per=_BLOCK).execute(statement):
+        yield orjson.loads(row[0])

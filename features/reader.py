@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from features.columns import FIELDS, ColumnMap, convert, identity
 from features.rows import Form, ReadError, Row, closest, read_rows, suffix_of
@@ -126,23 +126,36 @@ class ListingReader(Iterator[Listing | RejectedRow]):
             )
 
     def _listing(self, row: Row) -> Listing | RejectedRow:
-        if row.problem:
-            return RejectedRow(row.line, (FieldError("(row)", row.problem, "a row"),), row.raw)
-        try:
-            raw, kept = (dict(row.values), ()) if self.columns is None else convert(self.columns, row.values)
-            for name, value in self.defaults.items():
-                raw.setdefault(name, value)
-            hashed = not raw.get("id")
-            if hashed:
-                raw["id"] = row_id(row.values)
-            listing = parse_listing(raw)
-        except ListingError as error:
-            return RejectedRow(row.line, error.errors, row.values)
-        except RecursionError:
-            return RejectedRow(row.line, (FieldError("(row)", "nested too deeply", "an object"),), None)
-        self.counts.hashed_ids += hashed
-        self.counts.kept_as_text.update(kept)
-        return listing
+        read = read_row(row, self.columns, self.defaults)
+        self.counts.hashed_ids += read.hashed
+        self.counts.kept_as_text.update(read.kept)
+        return read.result
+
+
+class ReadRow(NamedTuple):
+    """What came of a row; ``hashed`` says that it had no id, ``kept`` which fields could only be kept as text."""
+
+    result: Listing | RejectedRow
+    hashed: bool = False
+    kept: tuple[str, ...] = ()
+
+
+def read_row(row: Row, columns: ColumnMap | None, defaults: Mapping[str, Any]) -> ReadRow:
+    """Turn one row into a listing or a reject with every reason; a pure function of the row."""
+    if row.problem:
+        return ReadRow(RejectedRow(row.line, (FieldError("(row)", row.problem, "a row"),), row.raw))
+    try:
+        raw, kept = (dict(row.values), ()) if columns is None else convert(columns, row.values)
+        for name, value in defaults.items():
+            raw.setdefault(name, value)
+        hashed = not raw.get("id")
+        if hashed:
+            raw["id"] = row_id(row.values)
+        return ReadRow(parse_listing(raw), hashed, kept)
+    except ListingError as error:
+        return ReadRow(RejectedRow(row.line, error.errors, row.values))
+    except RecursionError:
+        return ReadRow(RejectedRow(row.line, (FieldError("(row)", "nested too deeply", "an object"),), None))
 
 
 def row_id(values: Mapping[str, Any]) -> str:

@@ -14,11 +14,15 @@ import io
 import json
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from features.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FIELD_MAX = 1_000_000
 LINE_MAX = 10_000_000
@@ -98,6 +102,19 @@ def read_rows(path: Path | str, form: Form | None = None) -> Iterator[Row]:
 
 
 def _text_rows(path: Path, kind: str, form: Form) -> Iterator[Row]:
+    with open_lines(path, form) as lines:
+        yield from _jsonl(lines) if "j" in kind else delimited(lines, form, kind)
+
+
+@contextmanager
+def open_lines(path: Path, form: Form) -> Iterator[Lines]:
+    """Open the lines of a text file.
+
+    Raises
+    ------
+    ReadError
+        Also while they are read: wrongly encoded or damaged data.
+    """
     encoding = "utf-8-sig" if form.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else form.encoding
     try:
         codecs.lookup(encoding)
@@ -107,8 +124,7 @@ def _text_rows(path: Path, kind: str, form: Form) -> Iterator[Row]:
         ) from None
     try:
         with open_binary(path) as binary, io.TextIOWrapper(binary, encoding, newline="") as text:
-            lines = _Lines(text, path)
-            yield from _jsonl(lines) if "j" in kind else _delimited(lines, form, _DELIMITERS[kind])
+            yield Lines(text, path)
     except UnicodeDecodeError:
         raise ReadError(_wrong_encoding(path, encoding)) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -132,7 +148,7 @@ def open_binary(path: Path) -> BinaryIO:
     return raw
 
 
-class _Lines:
+class Lines:
     """Lines with a limit and without NUL; counts them."""
 
     def __init__(self, text: TextIO, path: Path) -> None:
@@ -152,8 +168,9 @@ class _Lines:
             yield line
 
 
-def _delimited(lines: _Lines, form: Form, usual: str) -> Iterator[Row]:
-    delimiter = form.delimiter or usual
+def delimited(lines: Lines, form: Form, kind: str) -> Iterator[Row]:
+    """Read a header and its rows; ``kind`` is the suffix, ``.csv`` or ``.tsv``."""
+    delimiter = form.delimiter or _DELIMITERS[kind]
     csv.field_size_limit(FIELD_MAX)
     quoting = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
     reader = csv.reader(iter(lines), delimiter=delimiter, quoting=quoting, strict=True)
@@ -175,7 +192,7 @@ def _delimited(lines: _Lines, form: Form, usual: str) -> Iterator[Row]:
             yield Row(lines.number, {}, problem, delimiter.join(cells))
 
 
-def _next(reader: Any, lines: _Lines) -> list[str] | None:
+def _next(reader: Any, lines: Lines) -> list[str] | None:
     try:
         return next(reader, None)
     except csv.Error as error:
@@ -203,46 +220,76 @@ def _header(cells: list[str] | None, delimiter: str, path: Path) -> list[str]:
     return header
 
 
-def _jsonl(lines: _Lines) -> Iterator[Row]:
+def _jsonl(lines: Lines) -> Iterator[Row]:
+    return (json_row(number, text) for number, text in json_lines(lines))
+
+
+def json_lines(lines: Lines) -> Iterator[tuple[int, str]]:
+    """Give the lines that are not blank with their numbers; ReadError when there is none."""
     seen = False
     for line in lines:
-        text = line.strip()
-        if not text:
-            continue
-        seen = True
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            yield Row(lines.number, {}, f"not JSON: {error}"[:300], text)
-            continue
-        if isinstance(values, dict):
-            yield Row(lines.number, values)
-        else:
-            yield Row(lines.number, {}, f"got a JSON {type(values).__name__}, expected an object", text)
+        if text := line.strip():
+            seen = True
+            yield lines.number, text
     if not seen:
         raise ReadError(f"{lines.path.name}: the file is empty, expected one JSON object a line")
 
 
+def json_row(number: int, text: str) -> Row:
+    """Read one line of JSONL."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return Row(number, {}, f"not JSON: {error}"[:300], text)
+    if isinstance(values, dict):
+        return Row(number, values)
+    return Row(number, {}, f"got a JSON {type(values).__name__}, expected an object", text)
+
+
 def _parquet(path: Path) -> Iterator[Row]:
+    number = 0
+    for batch in parquet_batches(path, 1_000):
+        for values in batch.to_pylist():
+            number += 1
+            yield Row(number, values)
+
+
+def parquet_batches(path: Path, rows: int, first: int = 0) -> Iterator[pa.RecordBatch]:
+    """Give the rows of a Parquet file as they stand in it, from the row ``first`` on, at most ``rows`` at once.
+
+    Raises
+    ------
+    ReadError
+        Also while they are read: a damaged file.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.stat().st_size == 0:
         raise ReadError(f"{path.name}: the file is empty, expected Parquet")
-    number = 0
+    number = first
     try:
         with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _header(names or None, "", path)
-            for batch in file.iter_batches(batch_size=1_000):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(number, values)
+            _header(file.schema_arrow.names or None, "", path)
+            groups, skip = _groups_from(file.metadata, first)
+            for batch in file.iter_batches(batch_size=rows, row_groups=groups):
+                if left := batch.slice(skip):
+                    number += left.num_rows
+                    yield left
+                skip = max(skip - batch.num_rows, 0)
     except (pa.ArrowException, OSError) as error:
         raise ReadError(
             f"{path.name}: not a whole Parquet file (after row {number}: {str(error).splitlines()[0][:160]}); "
             "a copy that was cut short looks like this: fetch or write it again"
         ) from None
+
+
+def _groups_from(metadata: Any, first: int) -> tuple[list[int], int]:
+    """Return the row groups that a row and all after it are in, and how many rows of the first stand before it."""
+    groups = list(range(metadata.num_row_groups))
+    while groups and first >= metadata.row_group(groups[0]).num_rows:
+        first -= metadata.row_group(groups.pop(0)).num_rows
+    return groups, first
 
 
 def _wrong_encoding(path: Path, encoding: str) -> str:

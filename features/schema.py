@@ -27,6 +27,19 @@ Count = Annotated[int, Field(ge=0, le=10**15)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
+def _moment(value: Any) -> Any:
+    """Take a day written ``20261122`` as that day; a bare number is no time, though a library reads 1970 out of it."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.strip().lstrip("+-").isdigit()):
+        text = value.strip() if isinstance(value, str) else ""
+        if len(text) == 8 and text.isascii() and text.isdigit():
+            return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+        raise ValueError("expected a time such as 2026-11-22T09:00:00Z or a day, not a bare number")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+
+
 def _path(value: Any) -> Any:
     """Take a category as a list or as ``A > B > C``."""
     if isinstance(value, str):
@@ -46,8 +59,8 @@ class SellerHistory(_Record):
     Counts are as of ``as_of``; a history taken later than the listing leaks the answer.
     """
 
-    as_of: datetime | None = None
-    first_seen: datetime | None = None
+    as_of: Moment | None = None
+    first_seen: Moment | None = None
     listings: Count | None = None
     removed: Count | None = None
     tested: Count | None = None
@@ -120,9 +133,9 @@ class Listing(_Record):
     revision: int = Field(default=1, ge=1, le=10**9)
     marketplace: Short | None = None
     market: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "KR"
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    scored_at: datetime | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    scored_at: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)

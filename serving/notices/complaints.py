@@ -22,7 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from features.errors import UserError
 from features.hazard_words import Crosswalk, HazardWords, fold
 from features.rows import read_rows
-from features.schema import Identifier, Short
+from features.schema import Identifier, Moment, Short
 from features.taxonomy import Taxonomy, load_taxonomy
 
 TEXT_MAX = 20_000
@@ -56,7 +56,7 @@ class ComplaintRequest(BaseModel):
     marketplace: Short = ""
     text: Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
     received_at: Annotated[
-        datetime | None, BeforeValidator(_empty, json_schema_input_type=datetime | Literal[""] | None)
+        Moment | None, BeforeValidator(_empty, json_schema_input_type=datetime | Literal[""] | None)
     ] = None
     injury: Annotated[
         bool | None, BeforeValidator(_empty, json_schema_input_type=bool | str | int | None)

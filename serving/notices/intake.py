@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from features.errors import UserError
 from features.rows import read_rows
-from features.schema import Identifier, Short, Text
+from features.schema import Identifier, Moment, Short, Text
 from features.taxonomy import load_taxonomy
 from serving.notices.notice import Product
 from serving.notices.rules import NoticeKind
@@ -98,8 +98,8 @@ class NoticeRequest(BaseModel):
     reason: Text = ""
     hazards: Parts = Field(default_factory=list)
     url: Short = ""
-    received_at: datetime | None = None
-    deadline: datetime | None = None
+    received_at: Moment | None = None
+    deadline: Moment | None = None
     products: Annotated[list[ProductRequest], Field(min_length=1, max_length=PRODUCTS_MAX)]
 
     @model_validator(mode="after")

@@ -192,24 +192,25 @@ async def drawn(made: Evidence, request: Request) -> Response:
         422 for a form or language that there is none of.
     """
     form = request.query_params.get("form", "json")
+    try:
+        language = evidence_language(request.query_params.get("language", "ko"))
+    except EvidenceError as error:
+        raise ProblemError(WRONG_FIELDS, str(error)) from None
     name = f"evidence-{made.subject}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', **FILE_HEADERS}
     if form == "json":
         return Response(orjson.dumps(made.content), headers=headers, media_type="application/json")
-    try:
-        document = document_of(made, evidence_language(request.query_params.get("language", "ko")))
-    except EvidenceError as error:
-        raise ProblemError(WRONG_FIELDS, str(error)) from None
+    if form not in ("html", "pdf"):
+        raise ProblemError(WRONG_FIELDS, f"Got form {form[:20]!r}, expected json, html or pdf.")
+    document = document_of(made, language)
     if form == "html":
         from serving.evidence.html import html_of
 
         page = await away(html_of, document)
         return Response(page, headers=FILE_HEADERS, media_type="text/html; charset=utf-8")
-    if form == "pdf":
-        from serving.evidence.pdf import pdf_of
+    from serving.evidence.pdf import pdf_of
 
-        return Response(await away(pdf_of, document), headers=headers, media_type="application/pdf")
-    raise ProblemError(WRONG_FIELDS, f"Got form {form[:20]!r}, expected json, html or pdf.")
+    return Response(await away(pdf_of, document), headers=headers, media_type="application/pdf")
 
 
 def _moment(request: Request, name: str) -> datetime:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import mul
 
 from rapidfuzz import fuzz
 
@@ -43,6 +45,15 @@ PAIR_FEATURES = (
 """Names of the numbers, in order; ``less`` and ``more`` are the lesser and the greater of the two directions."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What one offer brings to every comparison: the weights of its words, and the squares of its runs, summed."""
+
+    title: float
+    everything: float
+    gram_squares: float
+
+
 class WeightCache:
     """Weights of words, kept while many pairs are compared."""
 
@@ -50,14 +61,23 @@ class WeightCache:
         self._weights = weights
         self._known: dict[str, float] = {}
 
+    def sums(self, offer: OfferView) -> Sums:
+        """Return the sums of an offer; they are kept with it, as it is compared with many."""
+        kept: tuple[WeightCache, Sums] | None = offer.__dict__.get("_sums")
+        if kept is not None and kept[0] is self:
+            return kept[1]
+        sums = Sums(self.total(offer.token_set), self.total(offer.all_set), self.squares(offer.grams))
+        offer.__dict__["_sums"] = self, sums
+        return sums
+
     def total(self, tokens: Iterable[str]) -> float:
         """Sum of the weights."""
         return sum(map(self.of, tokens))
 
-    def squares(self, tokens: frozenset[str]) -> float:
+    def squares(self, tokens: Iterable[str]) -> float:
         """Sum of the squared weights."""
-        of = self.of
-        return sum(weight * weight for weight in map(of, tokens))
+        found = list(map(self.of, tokens))
+        return sum(map(mul, found, found))
 
     def top(self, tokens: Iterable[str]) -> float:
         """Return the largest weight, 0 for no words."""
@@ -104,28 +124,27 @@ def _share(part: float, whole: float) -> float:
 
 
 def _words(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
-    mine, yours = weights.total(a.token_set), weights.total(b.token_set)
+    mine, yours = weights.sums(a), weights.sums(b)
     both = weights.total(a.token_set & b.token_set)
-    cover = sorted((_share(both, mine), _share(both, yours)))
-    all_mine, all_yours = weights.total(a.all_set), weights.total(b.all_set)
+    cover = sorted((_share(both, mine.title), _share(both, yours.title)))
     all_both = weights.total(a.all_set & b.all_set)
     within = sorted(
         (
-            _share(weights.total(a.token_set & b.all_set), mine),
-            _share(weights.total(b.token_set & a.all_set), yours),
+            _share(weights.total(a.token_set & b.all_set), mine.title),
+            _share(weights.total(b.token_set & a.all_set), yours.title),
         )
     )
     return [
-        _share(both, mine + yours - both),
+        _share(both, mine.title + yours.title - both),
         *cover,
-        _share(all_both, all_mine + all_yours - all_both),
+        _share(all_both, mine.everything + yours.everything - all_both),
         *within,
     ]
 
 
 def _grams(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
     shared = a.grams & b.grams
-    length = math.sqrt(weights.squares(a.grams) * weights.squares(b.grams))
+    length = math.sqrt(weights.sums(a).gram_squares * weights.sums(b).gram_squares)
     return [
         _share(2 * len(shared), len(a.grams) + len(b.grams)),
         _share(weights.squares(shared), length),

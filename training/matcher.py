@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from features.errors import UserError
 from features.offer import IDF_BITS, OfferView, TokenWeights
 from features.offer_pairs import PAIR_FEATURES, WeightCache, pair_features
+from training.tree_masks import TreeMasks
 
 CONTRACT = 1
 """Raised whenever `PAIR_FEATURES` or the meaning of one of them changes."""
@@ -92,9 +93,17 @@ class Trees:
     right: np.ndarray
     value: np.ndarray
     depth: int
+    _masks: TreeMasks | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_masks", TreeMasks.of(self))
 
     def total(self, X: np.ndarray) -> np.ndarray:
         """Sum the leaves that each row of ``X`` (n, n_features) falls into; shape (n,), float64."""
+        return self.walk(X) if self._masks is None else self._masks.total(X)
+
+    def walk(self, X: np.ndarray) -> np.ndarray:
+        """Do the same step by step from the roots, for trees of any form."""
         n_trees, n_nodes = self.feature.shape
         base = np.arange(n_trees) * n_nodes
         feature, threshold, missing = self.feature.ravel(), self.threshold.ravel(), self.missing_left.ravel()

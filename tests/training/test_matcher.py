@@ -17,7 +17,7 @@ from features.encoders import EncoderIdentity
 from features.offer import OfferView, TokenWeights, codes_of, measures_of, tokens_of, view_of
 from features.offer_index import OfferIndex, Query, print_of
 from features.offer_pairs import PAIR_FEATURES, WeightCache, pair_features
-from training.matcher import Matcher, MatcherError
+from training.matcher import Matcher, MatcherError, Trees
 from training.matcher_fit import FitOptions, PairSet, compile_trees, cosines, embed, fit_matcher
 from training.matcher_sets import model_code, read_sample, sample_set
 from training.retitle import EDITS, relisted
@@ -107,6 +107,27 @@ def test_arrays_say_what_the_fitted_trees_say():
     unseen = rng.normal(size=(300, 5)) * 3
     unseen[rng.random(unseen.shape) < 0.3] = np.nan
     assert np.allclose(trees.total(unseen) + baseline, model.decision_function(unseen), atol=1e-9)
+    # Asked all at once and walked step by step, alone and among others: the same numbers.
+    assert np.array_equal(trees.total(unseen), trees.walk(unseen))
+    assert [trees.total(row[None])[0] for row in unseen] == trees.total(unseen).tolist()
+
+
+@pytest.mark.parametrize("wrong", ["cycle", "leaf", "many"])
+def test_trees_of_another_form_are_walked(wrong):
+    """A chain of 70 leaves, a tree of one leaf and nodes that point back do not fit into masks."""
+    nodes = 141 if wrong == "many" else 3
+    left, right = np.arange(nodes)[None].copy(), np.arange(nodes)[None].copy()
+    if wrong == "many":
+        left[0, :70] = np.arange(70) + 71
+        right[0, :70] = np.arange(1, 71)
+    elif wrong == "cycle":
+        left[0, 0], right[0, 0], left[0, 1], right[0, 1] = 1, 2, 0, 2
+    value = np.arange(nodes, dtype=float)[None]
+    feature, threshold = np.zeros((1, nodes), np.int64), np.full((1, nodes), -1.0)
+    trees = Trees(feature, threshold, feature.astype(bool), left, right, value, nodes)
+    X = np.array([[0.0], [-2.0]])
+    assert np.array_equal(trees.total(X), trees.walk(X))
+    assert trees.total(X)[0] == {"many": 70.0, "leaf": 0.0, "cycle": 2.0}[wrong]
 
 
 def test_a_file_gives_the_same_answers(matcher, pairs, tmp_path):

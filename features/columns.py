@@ -108,7 +108,14 @@ def _compile(pattern: str | None, field: str) -> re.Pattern[str] | None:
 
 
 @cache
-def _maps(path: Path) -> Mapping[str, Mapping[str, str]]:
+def read_maps(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """Read a file of named column maps, such as ``column_maps.yaml``.
+
+    Raises
+    ------
+    ReadError
+        When it is no such file.
+    """
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -120,8 +127,9 @@ def _maps(path: Path) -> Mapping[str, Mapping[str, str]]:
     )
 
 
-def _built_in() -> Mapping[str, Mapping[str, str]]:
-    return _maps(data_file("column_maps.yaml"))
+def named_maps() -> Mapping[str, Mapping[str, str]]:
+    """Return the maps of the package by name."""
+    return read_maps(data_file("column_maps.yaml"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +149,7 @@ class ColumnMap:
         ReadError
             When there is none of that name; the message lists them.
         """
-        known = _built_in()
+        known = named_maps()
         if name not in known:
             raise ReadError(
                 f"got column map {name!r}{closest(name, list(known))}, expected one of {', '.join(known)}"

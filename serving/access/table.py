@@ -125,6 +125,7 @@ TABLE: Mapping[Route, str] = {
     ("GET", "/console/laboratory/plans/{plan_id}"): "laboratory.read",
     ("GET", "/console/laboratory/plans/{plan_id}/rates"): "laboratory.read",
     ("GET", "/console/laboratory/plans/{plan_id}/files/{name}"): "laboratory.read",
+    ("POST", "/console/laboratory/plans"): "laboratory.write",
     ("POST", "/console/laboratory/results"): "laboratory.write",
     ("POST", "/console/laboratory/orders"): "laboratory.write",
     ("POST", "/console/laboratory/cases/{case_id}/confirm"): "laboratory.write",

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from features.taxonomy import load_taxonomy
 from serving.console.page import Pages, actor_of_request, away, field, language_for
+from serving.console.plan_form import form_context, plan_from, read_form
 from serving.http.callers import caller_of
 from serving.http.problems import TOO_LARGE, WRONG_FIELDS, ProblemError
 from serving.labs.api import LabsDoor, blocking, file_response, plan_head
@@ -25,6 +26,11 @@ from serving.plans.words import Language
 _HERE = "/console/laboratory"
 # The plan's page brings its own styles; nothing else may run in it.
 _PLAN_CSP = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_PLAN_HEADERS = {
+    "Content-Security-Policy": _PLAN_CSP,
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+}
 _CASES = 100
 _RATES = 80
 
@@ -40,6 +46,7 @@ class LaboratoryRoom:
         """Return every route."""
         return [
             Route(_HERE, self.overview, methods=["GET"]),
+            Route(f"{_HERE}/plans", self.make, methods=["POST"]),
             Route(f"{_HERE}/plans/{{plan_id}}", self.plan, methods=["GET"]),
             Route(f"{_HERE}/plans/{{plan_id}}/rates", self.rates, methods=["GET"]),
             Route(f"{_HERE}/plans/{{plan_id}}/files/{{name}}", self.file, methods=["GET"]),
@@ -69,7 +76,25 @@ class LaboratoryRoom:
             "cases": [view.to_json() for view in views[:_CASES]],
             "by_people": (*BY_PEOPLE, REVIEW),
             "files": list(reversed(book.files.values()))[:20],
+            "form": form_context(office.bans.catalogue.size() if office.bans else 0),
         }
+
+    async def make(self, request: Request) -> Response:
+        """Make a plan and show it, or record it."""
+        sent, language = await read_form(request), cast("Language", language_for(request))
+        actor = caller_of(request)
+
+        def work() -> tuple[int, str]:
+            made = plan_from(sent, self.office(), self.pages.doors, actor)
+            titles = {listing_id: listing.title for listing_id, listing in made.listings.items()}
+            page = "" if sent.record else plan_page(made.body, load_taxonomy(), titles, language)
+            return len(made.plan.items), page
+
+        count, page = await blocking(work)
+        if page:
+            return HTMLResponse(page, headers=_PLAN_HEADERS)
+        words = self.pages.words(request)
+        return self.pages.go(_HERE, words("labs.planned", period=sent.period, items=count))
 
     async def plan(self, request: Request) -> Response:
         """Show the page that explains a plan."""
@@ -80,13 +105,7 @@ class LaboratoryRoom:
             head = office.book.plan(plan_id)
             return plan_page(head.body, load_taxonomy(), office.titles(plan_id), language)
 
-        page = await blocking(work)
-        headers = {
-            "Content-Security-Policy": _PLAN_CSP,
-            "Cache-Control": "no-store",
-            "Referrer-Policy": "no-referrer",
-        }
-        return HTMLResponse(page, headers=headers)
+        return HTMLResponse(await blocking(work), headers=_PLAN_HEADERS)
 
     async def rates(self, request: Request) -> Response:
         """Show failure rates of the whole catalogue from a plan's results."""

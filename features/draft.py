@@ -46,6 +46,11 @@ class Draft:
             raise ValueError(f"Got a text of length {len(text)} but expected {len(self.text)}.")
         self.text = text
 
+    def cut(self, start: int, end: int) -> None:
+        """Drop a span."""
+        self.text = self.text[:start] + self.text[end:]
+        del self.offsets[start:end]
+
     def strip(self) -> None:
         """Drop blanks at both ends."""
         left = len(self.text) - len(self.text.lstrip())

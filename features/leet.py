@@ -12,6 +12,7 @@ from itertools import product
 from math import prod
 
 from features.draft import Piece, in_place
+from features.goods_words import latin_goods
 from features.words import common_words, english_words, known_words
 
 _SIGNS = {
@@ -57,12 +58,12 @@ def read(token: str) -> str:
     if _FIGURE.fullmatch(token):
         return ""
     letters = sum(c.isalpha() for c in token)
-    if letters == len(token) or not letters or len(token) > 24:
+    if letters == len(token) or len(token) > 24 or token.isdigit():
         return ""
     if letters * 3 < len(token) or letters < 2:
         return _mostly_figures(token)
     for word in _readings(token, _KNOWN_SIGNS):
-        if word in known_words():
+        if word in known_words() or word in latin_goods():
             return word
     if len(token) < 4 or letters * 3 < len(token) * 2 or not (token[0].isalpha() and token[-1].isalpha()):
         return _mostly_figures(token)
@@ -73,7 +74,9 @@ def _mostly_figures(token: str) -> str:
     """Read a word of which little is left, such as ``7!$5u3``: a longer one, since model numbers are short."""
     if len(token) < _LEAST_OF_FIGURES:
         return ""
-    return next((word for word in _readings(token, _SIGNS) if word in common_words()), "")
+    return next(
+        (word for word in _readings(token, _SIGNS) if word in common_words() or word in latin_goods()), ""
+    )
 
 
 def change(token: str) -> list[Piece] | None:

@@ -11,8 +11,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import unescape
 
-from features import charmap, hangul, leet, spelling
+from features import charmap, cjk_words, hangul, latin_words, leet, spelling
 from features.draft import Draft, Piece, blank, first_only
 from features.scripts import language
 
@@ -62,6 +63,10 @@ class Normalized:
 _PLAIN_CHARS = r" -^`-~가-힣\u4e00-\u9fffぁ-ゖァ-ヺー·•×°₩￦¥€£《》「」【】『』★"
 _PLAIN = re.compile(f"[{_PLAIN_CHARS}]*")
 _NOT_PLAIN = re.compile(f"[{_PLAIN_CHARS}]?[^{_PLAIN_CHARS}]+")
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,12});")
+_BACKWARDS = re.compile("[\u202e\u2067\u202b]([^\u202a-\u202e\u2066-\u2069\n]{2,80})[\u202c\u2069]?")
+_EAST_ASIAN = re.compile("[가-힣\u4e00-\u9fffㄱ-ㅎ]")
+_BRACKETS = re.compile(r"[(\[<「【{][a-z]{1,2}[)\]>」】}]")
 _REPEATED = re.compile(r"([^\w\s])\1+")
 _BLANKS = re.compile(" {2,}")
 _PICTURES = re.compile("[•★]+")
@@ -78,9 +83,34 @@ def _evasive(text: str) -> bool:
     """Whether any word may have been taken apart, spelled with figures or written in haste."""
     if any(hint.search(text) for hint in _HINTS) and _EVASIVE.search(text) is not None:
         return True
-    if not text.isascii() and spelling.han_parts().search(text):
+    if not text.isascii() and (spelling.han_parts().search(text) or _mendable(text)):
         return True
-    return spelling.slipped(text)
+    return latin_words.disguised(text) or _BRACKETS.search(text) is not None
+
+
+def _mendable(text: str) -> bool:
+    """Whether Korean or Chinese words stand for others."""
+    return cjk_words.DRAWN.search(text) is not None or (
+        _EAST_ASIAN.search(text) is not None and bool(cjk_words.changes(text))
+    )
+
+
+def _encoded(text: str) -> bool:
+    """Whether characters are written by number or shown backwards."""
+    return ("&" in text and _ENTITY.search(text) is not None) or (
+        not text.isascii() and _BACKWARDS.search(text) is not None
+    )
+
+
+def _decode(entity: str) -> list[Piece]:
+    """Read a character that is written by number or name."""
+    return [(char, 0) for char in unescape(entity)]
+
+
+def _forwards(run: str) -> list[Piece]:
+    """Read what a screen shows: letters between signs that turn them round."""
+    shown = run.strip("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    return [(char, 0) for char in (reversed(shown) if run[0] == "\u202e" else shown)]
 
 
 def _untidy(text: str) -> bool:
@@ -134,7 +164,14 @@ def _join_words(draft: Draft) -> None:
         draft.rewrite(patterns[name], spelling.letters_only)
     draft.rewrite(leet.CANDIDATE, leet.change)
     draft.rewrite(patterns["split_latin"], spelling.join_split)
-    draft.rewrite(spelling.LATIN, spelling.mend_slip)
+    if _BRACKETS.search(draft.text):
+        draft.rewrite(latin_words.BRACKETED, latin_words.open_brackets)
+    for start, end in reversed(latin_words.join_cut(draft.text)):
+        draft.cut(start, end)
+    draft.rewrite(latin_words.TOKEN, latin_words.mend)
+    if not draft.text.isascii():
+        draft.rewrite(cjk_words.DRAWN, cjk_words.drawn_out)
+        cjk_words.apply(draft)
 
 
 def _tidy(draft: Draft) -> None:
@@ -149,7 +186,11 @@ def _tidy(draft: Draft) -> None:
 
 def _round(text: str) -> Draft:
     """Take every step once."""
-    draft = Draft(charmap.translate(text), list(range(len(text))))
+    draft = Draft(text, list(range(len(text))))
+    if _encoded(text):
+        draft.rewrite(_ENTITY, _decode)
+        draft.rewrite(_BACKWARDS, _forwards)
+    draft.same_length(charmap.translate(draft.text))
     if _PLAIN.fullmatch(draft.text):
         draft.same_length(draft.text.lower())
     else:
@@ -162,7 +203,7 @@ def _round(text: str) -> Draft:
 
 
 def _settled(text: str) -> bool:
-    return bool(_PLAIN.fullmatch(text)) and not _evasive(text) and not _untidy(text)
+    return bool(_PLAIN.fullmatch(text)) and not _evasive(text) and not _untidy(text) and not _encoded(text)
 
 
 def normalize(text: str) -> Normalized:
@@ -180,7 +221,7 @@ def normalize(text: str) -> Normalized:
     """
     if _PLAIN.fullmatch(text):
         lower = text.lower()
-        if not _evasive(lower) and not _untidy(lower):
+        if not _evasive(lower) and not _untidy(lower) and not _encoded(lower):
             return Normalized(text, lower, range(len(text) + 1))
     draft = _round(text)
     found, offsets = draft.text, draft.offsets

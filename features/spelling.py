@@ -6,7 +6,7 @@ Each repair is a pattern that finds candidates and a judge that makes pieces of 
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from itertools import pairwise
 
@@ -45,9 +45,6 @@ ANY = "|".join(
     )
     for i, pattern in enumerate(_PATTERNS.values())
 )
-
-LATIN = re.compile("(?<![^\\W_])[a-z]{5,24}(?![^\\W_])")
-"""Latin words that are long enough to tell a slip of the pen from another word."""
 
 WORDS = re.compile(r"[^\W\d_]+")
 TWINS = re.compile("[\u0370-\u058f\u13a0-\u13ff\u2c80-\u2cff\ua4d0-\ua4ff\uab70-\uabbf]")
@@ -151,56 +148,3 @@ def han_parts() -> re.Pattern[str]:
 def join_parts(run: str) -> list[Piece]:
     """Put the character in place of its parts."""
     return [(_parts()[run], 0)]
-
-
-@cache
-def _near_known() -> dict[str, str | None]:
-    """Return known words by what is left of them without one letter; None where several words leave the same."""
-    near: dict[str, str | None] = {}
-    for word in words.known_words():
-        if len(word) >= _LEAST_SLIPPED:
-            for shorter in _without_one(word):
-                near[shorter] = word if near.get(shorter, word) == word else None
-    return near
-
-
-_LEAST_SLIPPED = 6  # letters of a word that one may be missing from
-_LEAST_KEPT = 5  # of one whose letters are all there
-
-
-def _without_one(word: str) -> set[str]:
-    return {word[:at] + word[at + 1 :] for at in range(1, len(word))}
-
-
-@lru_cache(maxsize=65_536)
-def slip(word: str) -> str:
-    """Return the known word that ``word`` is one slip of the pen away from, or the empty string.
-
-    A slip leaves a letter out, writes one twice or swaps two neighbours; the first letter is right. Words of English
-    and short words are never slips.
-    """
-    if words.is_word(word) or (word.endswith("s") and words.is_word(word[:-1])):
-        return ""
-    near = _near_known()
-    if missing := near.get(word):
-        return missing
-    for at in range(1, len(word)):
-        shorter = word[:at] + word[at + 1 :]
-        if word[at] == word[at - 1] and len(shorter) >= _LEAST_KEPT and shorter in words.known_words():
-            return shorter
-        swapped = word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
-        if at > 1 and len(word) >= _LEAST_KEPT and swapped in words.known_words():
-            return swapped
-    return ""
-
-
-def mend_slip(word: str) -> list[Piece] | None:
-    """Make pieces of the word that was meant."""
-    meant = slip(word)
-    last = len(word) - 1
-    return [(char, min(at, last)) for at, char in enumerate(meant)] if meant else None
-
-
-def slipped(text: str) -> bool:
-    """Whether any word is a slip of the pen."""
-    return any(slip(word) for word in LATIN.findall(text))

@@ -37,6 +37,11 @@ def _counts() -> dict[str, int]:
     return json.loads(gzip.decompress(packed))
 
 
+def frequency(word: str) -> int:
+    """How often a word stands in the list of English, 0 where it does not."""
+    return _counts().get(word, 0)
+
+
 def is_word(word: str) -> bool:
     """Whether ``word`` (lower case) is an English word or one of ours."""
     return word in known_words() or word in english_words()

@@ -20,7 +20,7 @@ from features.errors import OutsideError
 from serving.policy.evaluation import ACTIONS
 from serving.settings import Settings
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 
 def service_command(settings: Settings) -> list[str]:
@@ -60,7 +60,7 @@ class Running:
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)  # its workers too
             self.process.wait()
 
 
@@ -87,14 +87,22 @@ def start(settings: Settings, environ: Mapping[str, str], log: Path) -> Running:
             start_new_session=True,
         )
     running = Running(process, address, log)
-    deadline = time.monotonic() + READY_SECONDS
+    try:
+        _wait_until_ready(running)
+    except BaseException:
+        running.stop()
+        raise
+    return running
+
+
+def _wait_until_ready(running: Running) -> None:
+    log, deadline = running.log, time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None:
+        if running.process.poll() is not None:
             raise OutsideError(f"The service ended while starting. The end of {log}:\n{_tail(log)}")
-        if _answers(address, "/readyz"):
-            return running
+        if _answers(running.address, "/readyz"):
+            return
         time.sleep(0.1)
-    running.stop()
     raise OutsideError(f"The service was not ready in {READY_SECONDS:.0f} s. The end of {log}:\n{_tail(log)}")
 
 

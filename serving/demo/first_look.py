@@ -58,7 +58,9 @@ class Demo:
         self.pid_file = self.folder / f"service-{port}.pid"
 
     def run(self, *, detach: bool) -> None:
-        """Start, rank, print; then wait for Ctrl-C, or leave the service running."""
+        """Start, rank, print; then wait for Ctrl-C or SIGTERM, or leave the service running."""
+        # Whoever ends this program by a signal wants the service to end with it.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with self.console.status("starting the service"):
             running = start(self.settings, os.environ, self.folder / f"service-{self.settings.port}.log")
         try:

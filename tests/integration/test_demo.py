@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -83,3 +84,30 @@ def test_a_second_run_adds_no_decision(shown):
     again = seed(address, store)
     assert again is not None and len(again.ranked) == len(sample_listings()) and again.bans == len(BANNED) + 1
     assert decided(store) == before == len(sample_listings()) + 1
+
+
+def test_a_demonstration_that_is_terminated_takes_its_service_along(tmp_path):
+    port = free_port()
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "serving.cli", "demo", "--port", str(port)]
+    address = f"http://127.0.0.1:{port}/livez"
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as shown:
+        until = time.monotonic() + 120
+        while not answers(address):
+            assert shown.poll() is None and time.monotonic() < until
+            time.sleep(0.1)
+        shown.terminate()
+        shown.wait(120)
+    until = time.monotonic() + 60
+    while answers(address):
+        assert time.monotonic() < until, "the service lives on"
+        time.sleep(0.1)
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False

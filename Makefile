@@ -31,7 +31,7 @@ $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything, with torch for the CPU; this takes some minutes ..."
-	$(PIP) -e '.[train,finetune,e5,images,matching,laboratory,postgresql,ray,dev]'
+	$(PIP) -e '.[train,finetune,e5,images,matching,laboratory,postgresql,ray,spark,dev]'
 	@touch $@ $(VENV)/.serving
 
 # DETACH=1 leaves the service running and returns; `make stop` ends it.

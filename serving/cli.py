@@ -18,6 +18,7 @@ from serving.commands.science import COMMANDS as SCIENCE
 from serving.commands.scoring import COMMANDS as SCORING
 from serving.commands.sellers import complaints, sellers
 from serving.commands.serve import COMMANDS as SERVE
+from serving.commands.taxonomy import taxonomy, with_taxonomy
 from serving.commands.training import COMMANDS as TRAINING
 
 
@@ -35,9 +36,10 @@ def main() -> None:
 
 
 FOLLOW_UP = (notices, reconcile, complaints, sellers, evidence, events)
-GROUPS = (bans, catalogue, audit, retention, access, policy)
+GROUPS = (bans, catalogue, audit, retention, access, policy, taxonomy)
 for group in (*SCORING, *TRAINING, *SERVE, *GROUPS, *SCIENCE, plan, *LABORATORY, *FOLLOW_UP):
     main.add_command(group)
+with_taxonomy(main)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from serving.policy.binding import bind
 from serving.policy.document import load_policy
 from serving.settings import STARTER, Settings
 from training.manifest import read_manifest
+from training.taxonomy_mark import require_taxonomy
 
 
 def check_settings(settings: Settings) -> None:
@@ -19,14 +20,16 @@ def check_settings(settings: Settings) -> None:
     Raises
     ------
     UserError
-        When the bundle is damaged or no bundle, the policy is wrong or does not fit it, or the register
-        cannot be read.
+        When the bundle is damaged, no bundle or made for another taxonomy, the policy is wrong or does not fit it,
+        or the register cannot be read.
     OutsideError
         When the store does not answer or is not durable.
     """
     policy = load_policy(settings.policy)
     manifest = read_manifest(settings.bundle or STARTER)
-    bind(policy, manifest.operating_points, load_taxonomy())
+    taxonomy = load_taxonomy()
+    require_taxonomy(manifest, taxonomy)
+    bind(policy, manifest.operating_points, taxonomy)
     if settings.register is not None:
         Register.read(settings.register)
     if settings.store:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from features.errors import UserError
+from features.own_files import FILES, OwnFilesError, checked_folder
 from serving.access.settings import AccessSettings, read_access
 
 PREFIX = "LISTING_RISK_"
@@ -108,6 +109,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """
     reader = _Reader(environ)
     usual, limits = Settings(), Limits()
+    # The whole process reads its data files there (`features.own_files`); here a wrong folder is named.
+    reader.read("TAXONOMY", None, _own_files, f"a folder with one of {', '.join(FILES)}")
     settings = Settings(
         bundle=reader.read("BUNDLE", None, Path, "a folder"),
         policy=reader.read("POLICY", None, Path, "a file"),
@@ -168,6 +171,13 @@ def _within(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def _own_files(text: str) -> Path:
+    try:
+        return checked_folder(Path(text))
+    except OwnFilesError:
+        raise ValueError(text) from None
 
 
 def _hosts(text: str) -> tuple[str, ...]:

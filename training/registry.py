@@ -19,6 +19,7 @@ import mlflow
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
 from features.errors import UserError
@@ -189,6 +190,7 @@ def _log_model(client: MlflowClient, run_id: str, folder: Path, manifest: Manife
             # Asking pip what is installed takes most of a minute; what a bundle needs is this package.
             pip_requirements=[f"listing-risk[train]=={_package_version()}"],
             metadata={"bundle": f"{manifest.name}+{manifest.digest[:8]}", "bundle_sha256": manifest.digest},
+            mlflow_model=Model(artifact_path=_ARTIFACT, run_id=run_id),
         )
         client.log_artifacts(run_id, str(model), _ARTIFACT)
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from serving.commands.options import (
-    FILE,
     bundle_option,
     bundle_path,
     clear,
     console,
-    plain,
     policy_option,
     predictor_of,
 )
 
 if TYPE_CHECKING:
     from features.reader import ColumnMap
+    from serving.batch.run import Engine
+    from serving.settings import Settings
 
 _PATH = click.Path(path_type=Path)
 
@@ -64,8 +66,14 @@ def score(listing: Any, bundle: str | None, policy: Path | None, all_hazards: bo
 
 
 @click.command("batch")
-@click.argument("source", metavar="INPUT", type=FILE)
-@click.option("--output", "-o", type=_PATH, required=True, help="CSV, JSONL or Parquet by its suffix.")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--output",
+    "-o",
+    type=_PATH,
+    required=True,
+    help="CSV, JSONL or Parquet by its suffix; a folder for a folder.",
+)
 @bundle_option
 @policy_option
 @click.option("--columns", help="Column map: title=name,price=min_price or a named one such as coupang_kr.")
@@ -74,9 +82,32 @@ def score(listing: Any, bundle: str | None, policy: Path | None, all_hazards: bo
 )
 @click.option("--encoding", default=None, help="Encoding of a text file. [default: UTF-8]")
 @click.option(
+    "--workers",
     "--processes",
-    type=click.IntRange(1, 64),
-    help="Processes that score a long file. [default: one a core, four at most]",
+    "workers",
+    type=click.IntRange(1, 1024),
+    help="Processes that score; with --engine ray actors. [default: one a core, four at most]",
+)
+@click.option(
+    "--engine", type=click.Choice(("local", "ray")), default="local", show_default=True, help="Who scores."
+)
+@click.option(
+    "--ray-address", help="Address of a Ray cluster. [default: RAY_ADDRESS, else one started on this machine]"
+)
+@click.option(
+    "--form",
+    type=click.Choice(("parquet", "jsonl", "csv")),
+    default="parquet",
+    show_default=True,
+    help="Of the outputs, where INPUT is a folder.",
+)
+@click.option("--again", is_flag=True, help="Score also what stands there with the same hashes.")
+@click.option(
+    "--shard-rows",
+    type=click.IntRange(1, 10_000_000),
+    default=8_192,
+    show_default=True,
+    help="Rows that a kill can cost, at most.",
 )
 @clear
 def batch(
@@ -87,71 +118,77 @@ def batch(
     columns: str | None,
     defaults: tuple[str, ...],
     encoding: str | None,
-    processes: int | None,
+    again: bool,
+    shard_rows: int,
+    form: str,
+    **engine: Any,
 ) -> None:
-    """Score a file of any size in constant memory.
+    """Score a file of any size, or a folder of them, in constant memory.
 
-    Rejected rows go to OUTPUT.rejects.jsonl with every reason.
+    Killed at any moment, the same command goes on where it was. Rejected rows go to OUTPUT.rejects.jsonl with every
+    reason, hashes of input, bundle, policy and output to OUTPUT.manifest.json. An output that stands is left alone
+    when its hashes are the same.
 
     \b
     Examples:
       listing-risk batch listings.jsonl.gz --output scores.parquet
       listing-risk batch coupang.csv --output scores.csv --columns coupang_kr
       listing-risk batch mine.csv -o scores.jsonl --columns id=sku,title=name,price=price --default market=KR
+      listing-risk batch catalogue/ --output scores/ --workers 8
+      listing-risk batch catalogue/ --output scores/ --engine ray --ray-address ray-head:6379 --workers 64
     """
     # Blocks are spread over processes; threads of linear algebra inside each would only fight for the same cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
     from features.reader import Form
-    from serving.batch import check_output, score_file
-    from serving.crew import Crew, usual_processes
-    from serving.predictor import load_predictor
+    from serving.batch.outputs import check_output, outputs_for, sources_in
+    from serving.batch.partition import Reading
+    from serving.batch.run import plan_for, score_files
+    from serving.commands.batch_progress import Progress
     from serving.settings import Settings
 
-    check_output(output)
+    if source.is_dir():
+        pairs = outputs_for(sources_in(source), source, output, f".{form}")
+        for _, target in pairs:
+            target.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        check_output(output)
+        pairs = [(source, output)]
     settings = Settings(bundle=bundle_path(bundle), policy=policy)
-    predictor = load_predictor(settings)
-    form = None if encoding is None else Form(encoding=encoding)
-    screen = console()
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("scoring"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=screen,
-        disable=not screen.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("scoring", total=None)
-        report = score_file(
-            source,
-            output,
-            predictor,
-            columns=_columns(columns),
-            defaults=dict(_pair(entry) for entry in defaults),
-            form=form,
-            crew=Crew(processes or usual_processes(), settings),
-            progress=lambda n: bar.advance(task, n),
+    reading = Reading(_columns(columns), dict(_pair(entry) for entry in defaults))
+    with Progress(console(), pairs) as progress, _engine(settings, **engine) as (scorer, hazards):
+        plan = plan_for(
+            settings,
+            hazards,
+            reading=reading,
+            form=None if encoding is None else Form(encoding=encoding),
+            again=again,
+            shard_rows=shard_rows,
         )
-    screen.print(
-        f"{report.scored:,} scored, {report.rejected:,} rejected -> {report.output}", highlight=False
-    )
-    screen.print(
-        ", ".join(f"{name} {count:,}" for name, count in sorted(report.actions.items())), highlight=False
-    )
-    if report.notes:
-        screen.print(plain(report.notes), highlight=False)
-    if report.rejects is not None:
-        screen.print(f"rejected rows with their reasons: {report.rejects}", highlight=False)
+        for report in score_files(pairs, plan, scorer, progress.rows):
+            progress.report(report)
+    progress.end()
+
+
+@contextmanager
+def _engine(
+    settings: Settings, engine: str, workers: int | None, ray_address: str | None
+) -> Iterator[tuple[Engine, Sequence[str]]]:
+    """Give the engine and the hazards that it scores; what it starts ends with the block."""
+    from serving.batch.crew import Crew, usual_processes
+    from serving.predictor import load_predictor
+
+    workers = workers or usual_processes()
+    if engine == "local":
+        predictor = load_predictor(settings)
+        yield Crew(predictor, settings, workers), predictor.taxonomy.codes
+        return
+    from features.taxonomy import load_taxonomy
+    from serving.batch.on_ray import OnRay
+    from serving.loading import check_settings
+
+    check_settings(settings)
+    with OnRay(settings, workers, ray_address) as cluster:
+        yield cluster, load_taxonomy().codes
 
 
 def _pair(entry: str) -> tuple[str, str]:

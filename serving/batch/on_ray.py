@@ -1,0 +1,150 @@
+"""The engine of many machines, and the one gate to Ray: the same scoring of pieces, with a loaded model per actor."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+from features.errors import OutsideError, UserError
+from serving.batch.run import Job, Piece, pieces_of, score_piece
+from serving.predictor import load_predictor
+from serving.settings import Settings
+
+_CELL = "piece"
+_RESTARTS = 5
+"""Times that an actor is started anew, and that a piece is given out again, after its process or machine was lost."""
+
+
+class _Scorer:
+    """An actor: loads the bundle once, scores piece after piece."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._predictor = load_predictor(settings)
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        scored = (score_piece(_unpacked(cell), self._predictor) for cell in rows[_CELL])
+        return {_CELL: [_packed(piece) for piece in scored]}
+
+
+def _read(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Read a job where Ray puts it; every machine has to see the files under the same path."""
+    for piece in pieces_of(pickle.loads(row["job"])):  # noqa: S301 - written below, in this run
+        yield {_CELL: _packed(piece)}
+
+
+def _packed(piece: Piece) -> bytes:
+    return pickle.dumps(piece, protocol=5)
+
+
+def _unpacked(cell: bytes) -> Piece:
+    return pickle.loads(cell)  # noqa: S301 - written by `_packed`, in this run
+
+
+class OnRay:
+    """An engine on a Ray cluster, connected while the block lasts.
+
+    Parameters
+    ----------
+    settings
+        What every actor loads its predictor from; paths in it have to exist on every machine.
+    actors
+        How many score.
+    address
+        Of the cluster. None means what ``RAY_ADDRESS`` names, else a cluster of its own on this machine.
+    object_store_bytes
+        Shared memory of a cluster that is started here.
+
+    Raises
+    ------
+    UserError
+        When Ray is not installed.
+    OutsideError
+        When the cluster does not answer, or loses more than it can make up for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        actors: int,
+        address: str | None = None,
+        object_store_bytes: int = 200_000_000,
+    ) -> None:
+        self._settings, self._actors, self._address = settings, actors, address
+        self._object_store = object_store_bytes
+        self._ours = False
+
+    def __enter__(self) -> OnRay:
+        """Connect."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            import ray
+        except ModuleNotFoundError:
+            raise UserError("--engine ray needs the package ray: pip install 'listing-risk[ray]'") from None
+        if ray.is_initialized():
+            return self
+        address = self._address or os.environ.get("RAY_ADDRESS") or None
+        here: dict[str, Any] = {}
+        if address is None:
+            here = {
+                "num_cpus": max(os.cpu_count() or 1, self._actors + 1),
+                "object_store_memory": self._object_store,
+                "include_dashboard": False,
+            }
+        environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+        try:
+            ray.init(address=address, log_to_driver=False, runtime_env=environment, **here)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise OutsideError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from None
+        self._ours = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Disconnect; a cluster that was started here ends."""
+        if self._ours:
+            import ray
+
+            ray.shutdown()
+
+    def score(self, jobs: Iterable[Job]) -> Iterator[Piece]:
+        """See `serving.batch.run.Engine`.
+
+        Raises
+        ------
+        OutsideError
+            When Ray gives up.
+        """
+        import ray.exceptions
+
+        rows = [{"job": pickle.dumps(job, protocol=5)} for job in jobs]
+        if not rows:
+            return
+        try:
+            for row in self._dataset(rows).iter_rows():
+                yield _unpacked(row[_CELL])
+        except ray.exceptions.RayError as error:
+            raise OutsideError(
+                f"Ray gave up: {str(error).splitlines()[0][:300]}. What is done is kept: run the batch again."
+            ) from None
+
+    def _dataset(self, rows: list[dict[str, Any]]) -> Any:
+        import ray.data
+
+        context = ray.data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        context.max_errored_blocks = 0
+        context.target_max_block_size = 4_000_000
+        read = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(_read)
+        return read.map_batches(
+            _Scorer,
+            fn_constructor_args=(self._settings,),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=self._actors),
+            max_restarts=_RESTARTS,
+            max_task_retries=_RESTARTS,
+        )

@@ -20,7 +20,7 @@ from serving.events.webhooks import EndpointDesk, UnknownEndpointError
 from serving.events.webhooks_address import AddressRules
 from serving.evidence.pack import EvidenceDesk
 from serving.http.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
-from serving.http.reading import check_type, parse_json, read_body
+from serving.http.reading import check_type, parse_json, plain, read_body
 from serving.notices.complaints_desk import ComplaintDesk
 from serving.notices.desk import NoticeDesk
 from serving.notices.intake import UnknownNoticeError
@@ -121,7 +121,7 @@ async def body_of(request: Request, model: type[_Model]) -> _Model:
         400 to 422, naming every wrong field.
     """
     check_type(request)
-    raw = parse_json(await read_body(request, BODY_MAX, _SECONDS))
+    raw = plain(parse_json(await read_body(request, BODY_MAX, _SECONDS)))
     try:
         return model.model_validate(raw)
     except ValidationError as error:

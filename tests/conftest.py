@@ -25,6 +25,17 @@ def data_dir() -> Path:
     return Path(folder)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``pytest tests/hard_knocks --long`` runs faults and attacks in their long form."""
+    parser.addoption("--long", action="store_true", help="hard knocks in their long form")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether the long form of a hard knock is wanted."""
+    return bool(request.config.getoption("--long"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Property tests run on machines with other work: examples are bounded in number, never in time."""
     from hypothesis import settings

@@ -154,6 +154,10 @@ class AccessGate:
 
     async def _admit(self, request: Request, receive: Receive) -> Receive:
         path, method = request.url.path, request.method
+        if (
+            "\0" in path or b"%00" in request.scope["query_string"]
+        ):  # nothing is named so, and PostgreSQL takes none
+            raise ProblemError(NOT_FOUND, "The address holds a null character; see /docs.")
         asked = self._table.permission(method, path)
         if asked is None:
             if self._table.knows(path):
@@ -320,7 +324,7 @@ def _form(body: bytes) -> dict[str, list[str]]:
     except ValueError:
         return {}
     for name, value in pairs:
-        form.setdefault(name, []).append(value)
+        form.setdefault(name.replace("\0", ""), []).append(value.replace("\0", ""))
     return form
 
 

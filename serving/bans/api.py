@@ -16,7 +16,7 @@ from serving.bans.book import BanError, BanRequest, JudgementRequest
 from serving.http.callers import caller_of
 from serving.http.edge import json_response
 from serving.http.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
-from serving.http.reading import check_type, parse_json, read_body
+from serving.http.reading import check_type, parse_json, plain, read_body
 from serving.store.ban_photos import read_picture
 from serving.store.engine import reading
 from serving.store.errors import BusyError, InvalidRecordError, StoreUnavailableError
@@ -119,7 +119,7 @@ def _found(office: BanOffice, ban_id: str) -> Any:
 
 async def _body(request: Request) -> Any:
     check_type(request)
-    return parse_json(await read_body(request, BODY_MAX, _SECONDS))
+    return plain(parse_json(await read_body(request, BODY_MAX, _SECONDS)))
 
 
 def _read(model: type[_Model], raw: Any) -> _Model:

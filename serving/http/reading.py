@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from serving.http.problems import MALFORMED_JSON, TIMED_OUT, TOO_LARGE, WRONG_TYPE, ProblemError
+from features.schema import FieldError
+from serving.http.problems import (
+    MALFORMED_JSON,
+    TIMED_OUT,
+    TOO_LARGE,
+    WRONG_FIELDS,
+    WRONG_TYPE,
+    ProblemError,
+)
 
 DIGITS_MAX = 18
 """More digits than this are no count of anything, and fit no database integer."""
 
 _CLOSE = {"Connection": "close"}
+_NAMED_MAX = 20
+_ODD = "expected names once, whole characters, none of them null, and numbers of at most 18 digits"
 
 
 def check_type(request: Request) -> None:
@@ -120,6 +131,47 @@ def parse_json(body: bytes) -> Any:
         raise _malformed(f"The body is not JSON: {error.msg} at {where}.") from None
     except RecursionError:
         raise _malformed("The body is nested too deeply.") from None
+
+
+def plain(value: Any) -> Any:
+    """Return parsed JSON as it is, where it holds nothing but JSON's own values and whole characters.
+
+    For bodies with parts that no model names: what stands for a repeated key or an endless number must not get further.
+
+    Raises
+    ------
+    ProblemError
+        422 with the first places where it does.
+    """
+    wrong: list[FieldError] = []
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting and len(wrong) < _NAMED_MAX:
+        at, part = waiting.pop()
+        if isinstance(part, dict):
+            for name, inner in part.items():
+                waiting += ((f"{at}.{name}".lstrip("."), inner), (at, name))
+        elif isinstance(part, list):
+            waiting += ((f"{at}.{index}".lstrip("."), inner) for index, inner in enumerate(part))
+        elif isinstance(part, RepeatedKeys | LongNumber) or not _whole(part):
+            wrong.append(FieldError(at or "(body)", _ODD, type(part).__name__))
+    if wrong:
+        raise ProblemError(WRONG_FIELDS, "The body holds what no field can.", errors=tuple(wrong))
+    return value
+
+
+def _whole(part: Any) -> bool:
+    """Whether text has no halves of characters and no null ones, which PostgreSQL refuses, and a number an end."""
+    if isinstance(part, float):
+        return math.isfinite(part)
+    if not isinstance(part, str):
+        return True
+    if "\0" in part:
+        return False
+    try:
+        part.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _malformed(detail: str) -> ProblemError:

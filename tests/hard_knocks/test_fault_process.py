@@ -1,0 +1,161 @@
+"""Faults of the processes themselves: killed workers, no file handles, a clock that jumps, no memory for a photo."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def start(faults, tmp_path: Path) -> Iterator[object]:
+    started = []
+
+    def begin(store: str = "", **env: str):
+        victim = faults.Victim(
+            store or str(tmp_path / "store.db"), tmp_path / f"service{len(started)}", **env
+        )
+        started.append(victim)
+        victim.wait_ready()
+        return victim
+
+    yield begin
+    for victim in started:
+        victim.stop()
+
+
+def test_workers_killed_under_load_are_replaced(faults, start, long):
+    """One after the other; the second answers meanwhile."""
+    victim = start()
+    victim.load()
+    victim.wait_more()
+    for number in range(12 if long else 2):
+        before = {worker.pid for worker in victim.workers()}
+        victim.workers()[number % 2].kill()
+        victim.wait_more()
+        faults.wait_until(
+            lambda before=before: len(now := {w.pid for w in victim.workers()}) == 2 and now != before,
+            "another worker",
+        )
+    victim.wait_ready()
+    victim.wait_more()
+    victim.check()
+
+
+@contextmanager
+def flood(port: int, most: int) -> Iterator[int]:
+    """Connections that say nothing, until none is accepted any more or there are enough."""
+    held: list[socket.socket] = []
+    try:
+        for _ in range(most):
+            wire = socket.socket()
+            wire.setblocking(False)
+            wire.connect_ex(("127.0.0.1", port))
+            held.append(wire)
+        yield len(held)
+    finally:
+        for wire in held:
+            wire.close()
+
+
+def test_no_file_handle_is_left(faults, start, long):
+    """Idle connections take every handle of the workers; clients that are connected are answered or refused."""
+    victim = start()
+    victim.load()
+    victim.wait_more()
+    for _ in range(3 if long else 1):
+        few = faults.limited(victim.workers(), resource.RLIMIT_NOFILE, lambda one: one.num_fds() + 12)
+        with few, flood(victim.port, 300):
+            said = len(victim.answers) + victim.refused
+            faults.wait_until(
+                lambda: all(
+                    one.num_fds() >= resource.prlimit(one.pid, resource.RLIMIT_NOFILE)[0] - 1
+                    for one in victim.workers()
+                ),
+                "every handle taken",
+            )
+            faults.wait_until(
+                lambda said=said: len(victim.answers) + victim.refused > said + 40,
+                "40 answers or refusals meanwhile",
+            )
+        victim.wait_ready()
+        victim.wait_more()
+    victim.check()
+
+
+def test_the_store_cannot_be_opened_for_want_of_handles(faults, start):
+    """Not one handle more than are open: new connections to the store fail, and say so."""
+    victim = start()
+    with httpx.Client(base_url=victim.address, timeout=60) as kept:
+        assert kept.get("/readyz").status_code == 200
+        none = faults.limited(victim.workers(), resource.RLIMIT_NOFILE, lambda _: 8)
+        with none:
+            faults.wait_until(
+                lambda: victim.ask(kept, "early", risky=False).status_code in (200, 503), "an answer"
+            )
+            faults.wait_until(lambda: kept.get("/readyz").status_code in (200, 503), "a state")
+        victim.wait_ready()
+    victim.load()
+    victim.wait_more()
+    victim.check()
+
+
+def faketime() -> Path | None:
+    """The library that fakes the time of a process, where it works here."""
+    found = importlib.util.find_spec("libfaketime")
+    if found is None or not found.origin:
+        return None
+    library = Path(found.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+    program = "import time; print(time.time() < 1e9)"
+    env = os.environ | {"LD_PRELOAD": str(library), "FAKETIME": "2001-01-01 00:00:00"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    return library if done.stdout == "True\n" else None
+
+
+def test_the_clock_jumps(faults, start, tmp_path, long):
+    """Back by an hour, on by two, back again: order comes from numbers, so the chain verifies and nothing stops."""
+    library = faketime()
+    if library is None:
+        pytest.skip("libfaketime does not work here: pip install libfaketime")
+    offset = tmp_path / "offset"
+    offset.write_text("+0\n")
+    victim = start(
+        LD_PRELOAD=str(library), FAKETIME_TIMESTAMP_FILE=str(offset), FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_DONT_RESET="1",
+    )  # fmt: skip
+    victim.load()
+    victim.wait_more()
+    for jump in ("-1h", "+1h", "-5d", "+0") * (5 if long else 1):
+        new = offset.with_suffix(".new")
+        new.write_text(f"{jump}\n")
+        new.replace(offset)
+        victim.wait_more()
+        victim.wait_ready()
+    assert not victim.refused, "a clock that jumps is no reason to refuse"
+    victim.check()
+    from serving.audit.verification import verify
+    from serving.store import Store
+
+    with Store(victim.store) as store:
+        report = verify(store)
+    assert report.intact and report.clock_steps_back >= 2
+
+
+def large_photo(side: int) -> str:
+    """A photo of few bytes and many pixels, within what is allowed."""
+    from PIL import Image
+
+    held = io.BytesIO()
+    Image.new("RGB", (side, side), (180, 40, 40)).save(held, "PNG")
+    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()

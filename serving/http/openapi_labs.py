@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from serving.http.problems import (
-    CONFLICT,
     FORBIDDEN,
     INTERNAL,
     MALFORMED_JSON,
     NOT_FOUND,
     NOT_READY,
     NOT_RECORDED,
+    OUT_OF_STEP,
     TIMED_OUT,
     TOO_LARGE,
     WRONG_FIELDS,
@@ -21,7 +21,7 @@ from serving.http.problems import (
 )
 
 _READS = (FORBIDDEN, NOT_FOUND, NOT_READY, NOT_RECORDED, INTERNAL)
-_WRITES = (*_READS, CONFLICT, MALFORMED_JSON, TIMED_OUT, TOO_LARGE, WRONG_TYPE, WRONG_FIELDS)
+_WRITES = (*_READS, OUT_OF_STEP, MALFORMED_JSON, TIMED_OUT, TOO_LARGE, WRONG_TYPE, WRONG_FIELDS)
 _TEXT = {"type": "string"}
 Problems = Callable[[tuple[Kind, ...]], dict[str, Any]]
 

@@ -55,6 +55,10 @@ CONFLICT = Kind(
     "멱등 키가 이미 다른 요청에 쓰였습니다", "幂等键已用于其他请求",
     "The same Idempotency-Key came with another listing. Use a new key for a new request.",
 )  # fmt: skip
+OUT_OF_STEP = Kind(
+    "out-of-step", 409, "This does not fit what is recorded", "기록된 내용과 맞지 않습니다", "与已有记录不符",
+    "The detail says what stands in the way, such as a period that has a plan already or a step that is done.",
+)  # fmt: skip
 TOO_LARGE = Kind(
     "too-large", 413, "The body is too large", "본문이 너무 큽니다", "请求体过大",
     "Send fewer listings at once, or shorter text. The limit is in the detail.",
@@ -85,7 +89,8 @@ NOT_READY = Kind(
 )  # fmt: skip
 
 KINDS = (
-    MALFORMED_JSON, SIGN_IN, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, CONFLICT, TOO_LARGE, WRONG_TYPE,
+    MALFORMED_JSON, SIGN_IN, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TIMED_OUT, CONFLICT, OUT_OF_STEP, TOO_LARGE,
+    WRONG_TYPE,
     WRONG_FIELDS, OVERLOADED, INTERNAL, NOT_RECORDED, NOT_READY,
 )  # fmt: skip
 

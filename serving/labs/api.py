@@ -20,8 +20,8 @@ from features.errors import UserError
 from features.schema import FieldError, ListingError, parse_listing
 from serving.http.callers import caller_of
 from serving.http.edge import json_response
-from serving.http.problems import CONFLICT, NOT_FOUND, NOT_READY, NOT_RECORDED, WRONG_FIELDS, ProblemError
-from serving.http.reading import check_type, parse_json, read_body
+from serving.http.problems import NOT_FOUND, NOT_READY, NOT_RECORDED, OUT_OF_STEP, WRONG_FIELDS, ProblemError
+from serving.http.reading import check_type, parse_json, plain, read_body
 from serving.labs.book import LabError
 from serving.labs.intake import ResultsRefusedError
 from serving.labs.loop import LabOffice
@@ -249,7 +249,7 @@ def _decoded(text: str) -> bytes:
 
 async def _body(request: Request) -> Any:
     check_type(request)
-    return parse_json(await read_body(request, BODY_MAX, _SECONDS))
+    return plain(parse_json(await read_body(request, BODY_MAX, _SECONDS)))
 
 
 def _read(model: type[_Model], raw: Any) -> _Model:
@@ -287,7 +287,7 @@ async def blocking(work: Callable[..., _Result], *args: Any) -> _Result:
         raise ProblemError(NOT_FOUND, str(error)) from None
     except LabError as error:
         missing = "which no plan has" in str(error) or "known are" in str(error) or "not exist" in str(error)
-        raise ProblemError(NOT_FOUND if missing else CONFLICT, str(error)) from None
+        raise ProblemError(NOT_FOUND if missing else OUT_OF_STEP, str(error)) from None
     except (UserError, InvalidRecordError) as error:
         raise ProblemError(WRONG_FIELDS, str(error)[:1000]) from None
     except ModuleNotFoundError as error:

@@ -64,6 +64,7 @@ def test_a_plan_from_the_live_listings_is_recorded_within_the_budget(kept):
     assert "2027-01" in page
     again = send(kept, act="record", period="2027-01")
     assert again.status_code == 409
+    assert "does not fit what is recorded" in again.text
     assert len(plans(kept)) == 1
 
 

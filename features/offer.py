@@ -18,6 +18,7 @@ import numpy as np
 
 from features.normalize import normalize
 from features.schema import Listing
+from features.titles import title_of
 
 TITLE_MAX = 600
 REST_MAX = 4_000
@@ -103,40 +104,73 @@ def measures_of(text: str) -> frozenset[tuple[str, float]]:
 
 @dataclass(frozen=True)
 class OfferView:
-    """An offer as it is compared.
+    """An offer as it is compared; what costs time is read at its first use, since most offers are only searched with.
 
     Attributes
     ----------
     title
         Normalised title.
-    text
-        Title and everything else that describes the goods, normalised.
-    tokens, all_tokens
-        Of ``title`` and of ``text``.
-    codes
-        Model codes anywhere in the offer.
-    measures
-        Numbers with units anywhere in the title.
-    brand
-        Normalised; "" where not given.
+    written
+        The title as the seller wrote it, its first 600 characters.
+    rest
+        Everything else that describes the goods, as written, 4,000 characters at most.
+    brand_written, seller_written
+        As given; "" where not given.
     price, currency
         None and "" where not given.
-    seller
-        Normalised seller identity, "" where not given.
-    language
-        Of the title.
     """
 
     title: str
-    text: str
-    tokens: tuple[str, ...]
-    all_tokens: tuple[str, ...]
-    codes: frozenset[str]
-    measures: frozenset[tuple[str, float]]
-    brand: str = ""
+    written: str
+    rest: str = ""
+    brand_written: str = ""
     price: float | None = None
     currency: str = ""
-    seller: str = ""
+    seller_written: str = ""
+
+    @cached_property
+    def brand(self) -> str:
+        """Normalised; "" where not given."""
+        return normalize(self.brand_written).text if self.brand_written else ""
+
+    @cached_property
+    def seller(self) -> str:
+        """Normalised seller identity, "" where not given."""
+        return normalize(self.seller_written).text if self.seller_written else ""
+
+    @cached_property
+    def _tail(self) -> str:
+        return normalize(self.rest).text
+
+    @cached_property
+    def text(self) -> str:
+        """Title and everything else that describes the goods, normalised."""
+        return f"{self.title} {self._tail}" if self._tail else self.title
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """Words of the title."""
+        return tokens_of(self.title)
+
+    @cached_property
+    def all_tokens(self) -> tuple[str, ...]:
+        """Words of the whole offer."""
+        return tokens_of(self.text) if self._tail else self.tokens
+
+    @cached_property
+    def _plain(self) -> str:
+        # Codes are read off the plain text: undoing evasive spelling may take a figure in a code for a letter.
+        return _plain(self.written)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Model codes anywhere in the offer."""
+        return codes_of(self._plain) | codes_of(self._tail)
+
+    @cached_property
+    def measures(self) -> frozenset[tuple[str, float]]:
+        """Numbers with units anywhere in the title."""
+        return measures_of(self._plain)
 
     @cached_property
     def token_set(self) -> frozenset[str]:
@@ -193,23 +227,14 @@ def view_of(
     price
         A price of 0 or below counts as not given.
     """
-    head = normalize(title[:TITLE_MAX])
-    tail = normalize(" ".join(part for part in rest if part)[:REST_MAX]).text
-    # Codes are read off the plain text: undoing evasive spelling may take a figure in a code for a letter.
-    plain = _plain(title[:TITLE_MAX])
-    text = f"{head.text} {tail}" if tail else head.text
-    tokens = tokens_of(head.text)
     return OfferView(
-        title=head.text,
-        text=text,
-        tokens=tokens,
-        all_tokens=tokens_of(text) if tail else tokens,
-        codes=codes_of(plain) | codes_of(tail),
-        measures=measures_of(plain),
-        brand=normalize(brand).text if brand else "",
+        title=title_of(title[:TITLE_MAX]).text,
+        written=title[:TITLE_MAX],
+        rest=" ".join(part for part in rest if part)[:REST_MAX],
+        brand_written=brand,
         price=price if price is not None and price > 0 and math.isfinite(price) else None,
         currency=currency,
-        seller=normalize(seller).text if seller else "",
+        seller_written=seller,
     )
 
 

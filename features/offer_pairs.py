@@ -47,11 +47,22 @@ PAIR_FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What one offer brings to every comparison: the weights of its words, and the squares of its runs, summed."""
+    """What one offer brings to every comparison.
+
+    Attributes
+    ----------
+    title, everything
+        Sum of the weights of the different words of the title, and of the whole offer.
+    gram_squares
+        Sum of the squared weights of the title's runs of characters.
+    ranked
+        Words of the title with their weights, the most telling first.
+    """
 
     title: float
     everything: float
     gram_squares: float
+    ranked: tuple[tuple[float, str], ...]
 
 
 class WeightCache:
@@ -66,7 +77,14 @@ class WeightCache:
         kept: tuple[WeightCache, Sums] | None = offer.__dict__.get("_sums")
         if kept is not None and kept[0] is self:
             return kept[1]
-        sums = Sums(self.total(offer.token_set), self.total(offer.all_set), self.squares(offer.grams))
+        # In one order, so that sums do not differ by a last bit between processes.
+        ranked = sorted(((self.of(token), token) for token in offer.token_set), reverse=True)
+        sums = Sums(
+            sum(weight for weight, _ in ranked),
+            self.total(offer.all_set),
+            self.squares(offer.grams),
+            tuple(ranked),
+        )
         offer.__dict__["_sums"] = self, sums
         return sums
 
@@ -78,10 +96,6 @@ class WeightCache:
         """Sum of the squared weights."""
         found = list(map(self.of, tokens))
         return sum(map(mul, found, found))
-
-    def top(self, tokens: Iterable[str]) -> float:
-        """Return the largest weight, 0 for no words."""
-        return max(map(self.of, tokens), default=0.0)
 
     def of(self, token: str) -> float:
         """Return the weight of one word."""
@@ -161,8 +175,18 @@ def _spelling(a: OfferView, b: OfferView) -> list[float]:
 
 
 def _rarest(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
-    missing = sorted((weights.top(a.token_set - b.all_set), weights.top(b.token_set - a.all_set)))
-    return [weights.top(a.token_set & b.all_set | b.token_set & a.all_set), *missing]
+    """The most telling word that both have, and the most telling one that each lacks."""
+    mine, yours = weights.sums(a).ranked, weights.sums(b).ranked
+    missing = sorted((_first(mine, b.all_set, False), _first(yours, a.all_set, False)))
+    return [max(_first(mine, b.all_set, True), _first(yours, a.all_set, True)), *missing]
+
+
+def _first(ranked: tuple[tuple[float, str], ...], others: frozenset[str], there: bool) -> float:
+    """Weight of the first word that is among the others, or is not; 0 where there is none."""
+    for weight, token in ranked:
+        if (token in others) is there:
+            return weight
+    return 0.0
 
 
 def _codes(a: OfferView, b: OfferView) -> list[float]:

@@ -14,8 +14,8 @@ from features.offer import view_of_listing
 from features.offer_index import print_of
 from features.schema import Listing
 from features.scripts import language
+from serving.bans.bank import OfferReader
 from serving.bans.book import item_body
-from serving.bans.matching import OfferReader
 from serving.store import BanRecord, Store
 from serving.store.catalogue import CatalogueRow, put_rows
 from serving.store.engine import writing

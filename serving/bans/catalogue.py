@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from features.errors import UserError
 from features.offer_index import Near, OfferIndex, Query
 from features.schema import Listing, parse_listing
-from serving.bans.matching import OfferReader
+from serving.bans.bank import OfferReader
 from serving.store import Store
 from serving.store.catalogue import (
     CatalogueRow,

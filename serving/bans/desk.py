@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.schema import Listing, parse_listing
 from features.similarity import IndexBusyError
+from serving.bans.bank import Bank, OfferReader
 from serving.bans.book import (
     BANK,
     BANNED,
@@ -28,7 +29,6 @@ from serving.bans.book import (
     enable_ratio,
     item_body,
 )
-from serving.bans.matching import Bank, OfferReader
 from serving.store import BanRecord, Store, StoreUnavailableError
 from serving.store.ban_photos import BanPhoto
 from serving.store.bans import last_ban_seq, read_ban_rows

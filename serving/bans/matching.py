@@ -2,235 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-import numpy as np
-
-from features.encoders import Encoder
-from features.normalize import normalize
-from features.offer import TITLE_MAX, OfferView, view_of_listing
-from features.offer_index import Near, OfferIndex, Query, print_of
-from features.offer_pairs import WeightCache
 from features.schema import Listing
-from serving.bans.book import BanBook, Entry
-from serving.bans.photos import NOT_INSTALLED
+from serving.bans.bank import Bank, ReadOffer
+from serving.bans.book import Entry
+from serving.bans.match import Match, PhotoFinding, PhotoResult, PhotoSearch, Tier, combined, shared_words
 from serving.decisions import PhotosSeen
-from serving.policy.evaluation import MatchFact
 from serving.predictor import Compared
-from training.matcher import SHORTLIST, Matcher
-
-Tier = Literal["exact", "near"]
-
-
-WORDS_SHOWN = 8
-_LEAST = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFinding:
-    """One photo of a listing against one photo of a banned item.
-
-    Attributes
-    ----------
-    photo, banned_photo
-        Positions in the listing's and in the banned item's images.
-    probability
-        P(one photo is an edit of the other), calibrated to ``base_rate``.
-    verified
-        Whether the geometry agrees: as good as certain.
-    """
-
-    ban_id: str
-    photo: int
-    banned_photo: int
-    probability: float
-    base_rate: float
-    verified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoResult:
-    """What came of comparing a listing's photos with those of banned items."""
-
-    findings: tuple[PhotoFinding, ...]
-    seen: PhotosSeen = field(default_factory=PhotosSeen)
-
-
-class PhotoSearch(Protocol):
-    """Photos of banned items, however they are indexed."""
-
-    @property
-    def reads(self) -> bool:
-        """Whether photos are really looked at, which takes time."""
-        ...
-
-    def against(self, listing: Listing) -> PhotoResult:
-        """Find banned photos that the listing's photos may be copies of; unusable photos find nothing."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class NoEyes:
-    """Stands where photos cannot be compared, and says so in every decision on a listing that has some."""
-
-    reads: bool = False
-
-    def against(self, listing: Listing) -> PhotoResult:
-        """Find nothing, and say why."""
-        return PhotoResult((), PhotosSeen(0, (NOT_INSTALLED,)))
-
-
-@dataclass(frozen=True, slots=True)
-class SharedWords:
-    """Words of the listing's title that the banned item has too: positions in the title as written, and weight."""
-
-    start: int
-    end: int
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One banned item that a listing is taken for.
-
-    Attributes
-    ----------
-    p
-        P(same product) from all that is known, calibrated as the matcher's header says.
-    p_text
-        The same from words, codes, price and brand alone.
-    same_offer
-        Same seller and same title: the very offer that was banned.
-    words, photos
-        The evidence; photos are the findings that raised the probability.
-    """
-
-    entry: Entry
-    tier: Tier
-    p: float
-    p_text: float
-    same_offer: bool
-    words: tuple[SharedWords, ...]
-    photos: tuple[PhotoFinding, ...]
-
-    def fact(self) -> MatchFact:
-        """Return what the policy may look at."""
-        return MatchFact(self.tier, self.entry.ban_id, self.p, self.to_json())
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the evidence without the seller's words: positions in the title say which they are."""
-        entry = self.entry
-        return {
-            "ban_id": entry.ban_id,
-            "bank": entry.bank,
-            "tier": self.tier,
-            "p": float(f"{self.p:.6g}"),
-            "p_text": float(f"{self.p_text:.6g}"),
-            "same_offer": self.same_offer,
-            "reason": entry.reason,
-            "notice": entry.notice.model_dump() if entry.notice else None,
-            "words": [{"start": w.start, "end": w.end, "weight": round(w.weight, 3)} for w in self.words],
-            "photos": [
-                {
-                    "photo": f.photo,
-                    "banned_photo": f.banned_photo,
-                    "p": float(f"{f.probability:.6g}"),
-                    "verified": f.verified,
-                }
-                for f in self.photos
-            ],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A listing as it is searched with."""
-
-    view: OfferView
-    vector: np.ndarray
-
-
-class OfferReader:
-    """Reads listings for comparison; the encoder must be the one that the matcher was made with."""
-
-    def __init__(self, matcher: Matcher, encoder: Encoder) -> None:
-        self.matcher = matcher
-        self.encoder = encoder
-        self.made_by = encoder.identity.sha256
-
-    def read(self, listings: Sequence[Listing]) -> list[_Read]:
-        """Read and encode listings as one block."""
-        views = [view_of_listing(listing) for listing in listings]
-        vectors = self.encoder.encode([view.title for view in views])
-        return [_Read(view, vector) for view, vector in zip(views, vectors, strict=True)]
-
-    def marks(self, listings: Sequence[Listing]) -> list[bytes]:
-        """Return the prints of listings, to be stored."""
-        return [print_of(read.view, read.vector) for read in self.read(listings)]
-
-    def query(self, read: _Read) -> Query:
-        """Return what the index is searched with."""
-        return Query.of(read.view, read.vector, self.matcher.weights)
-
-
-class Bank:
-    """The banned items in force, searchable; follows a `BanBook` as it changes."""
-
-    def __init__(self, reader: OfferReader) -> None:
-        self.reader = reader
-        self.book = BanBook()
-        self._index = OfferIndex(reader.encoder.identity.dim)
-        # Bans arrive in one thread while listings are looked up in others.
-        self._lock = threading.Lock()
-        self._views: dict[str, OfferView] = {}
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def follow(self, changed: Iterable[str]) -> None:
-        """Bring the index in line with the book for these ids."""
-        added: list[Entry] = []
-        gone: list[str] = []
-        for ban_id in changed:
-            entry = self._searched(ban_id)
-            if entry is None:
-                gone.append(ban_id)
-            elif ban_id not in self._index:
-                added.append(entry)
-        marks = self._marks(added)
-        with self._lock:
-            self._index.remove(gone)
-            self._index.add(marks)
-
-    def _searched(self, ban_id: str) -> Entry | None:
-        entry = self.book.entries.get(ban_id)
-        if entry is not None and entry.state == "active":
-            return entry
-        return self.book.lookalikes.get(ban_id)
-
-    def _marks(self, entries: Sequence[Entry]) -> list[tuple[str, bytes]]:
-        """Prints of entries; those that another encoder made are made again."""
-        stale = [entry for entry in entries if entry.made_by != self.reader.made_by]
-        marks = self.reader.marks([entry.item for entry in stale]) if stale else []
-        renewed = dict(zip((entry.ban_id for entry in stale), marks, strict=True))
-        return [(entry.ban_id, renewed.get(entry.ban_id, entry.mark)) for entry in entries]
-
-    def nearest(self, query: Query, k: int = SHORTLIST) -> list[Near]:
-        """Return bans and look-alikes worth comparing in full."""
-        with self._lock:
-            return self._index.nearest(query, k)
-
-    def view(self, ban_id: str) -> OfferView:
-        """Return an entry as it is compared; read on first use, since most entries never are."""
-        found = self._views.get(ban_id)
-        if found is None:
-            entry = self.book.entries.get(ban_id) or self.book.lookalikes[ban_id]
-            found = self._views[ban_id] = view_of_listing(entry.item)
-        return found
+from training.matcher import worth_comparing
 
 
 class MatchFinder:
@@ -259,20 +40,23 @@ class MatchFinder:
         seen = [None if found is None else found.seen for found in photos]
         if not len(self.bank) and not any(found and found.findings for found in photos):
             return [((), one) for one in seen]
-        return [
-            (self._matches(listing, read, _by_ban(found.findings if found else ())), one)
-            for listing, read, found, one in zip(
-                listings, self.reader.read(listings), photos, seen, strict=True
-            )
-        ]
+        findings = [_by_ban(found.findings if found else ()) for found in photos]
+        reads = self.reader.read(listings)
+        matches = map(self._matches, listings, reads, self._probabilities(reads, findings), findings)
+        return list(zip(matches, seen, strict=True))
 
     def _photos(self, listing: Listing) -> PhotoResult | None:
         return self.photos.against(listing) if self.photos is not None and listing.images else None
 
     def _matches(
-        self, listing: Listing, read: _Read, findings: Mapping[str, Sequence[PhotoFinding]]
+        self,
+        listing: Listing,
+        read: ReadOffer,
+        p_text: Mapping[str, float],
+        findings: Mapping[str, Sequence[PhotoFinding]],
     ) -> tuple[Match, ...]:
-        p_text = self.text_probabilities(read, extra=findings)
+        if not p_text:
+            return ()
         fine = self._lookalikes(p_text)
         matches = [
             match
@@ -285,16 +69,36 @@ class MatchFinder:
         ]
         return tuple(sorted(matches, key=lambda match: -match.p))
 
-    def text_probabilities(self, read: _Read, extra: Iterable[str] = ()) -> dict[str, float]:
-        """P(same product) by words, of the shortlist and of ``extra``; by id."""
-        near = {found.key: found.cosine for found in self.bank.nearest(self.reader.query(read))}
+    def text_probabilities(self, read: ReadOffer, extra: Iterable[str] = ()) -> dict[str, float]:
+        """P(same product) by words, by id: of what is `worth_comparing` on the shortlist, and of ``extra``."""
+        return self._probabilities([read], [extra])[0]
+
+    def _probabilities(
+        self, reads: Sequence[ReadOffer], extras: Sequence[Iterable[str]]
+    ) -> list[dict[str, float]]:
+        """Do the same for a block of listings, all pairs at once."""
+        near = [self._near(read, extra) for read, extra in zip(reads, extras, strict=True)]
+        pairs = [
+            (read.view, self.bank.view(ban_id))
+            for read, found in zip(reads, near, strict=True)
+            for ban_id in found
+        ]
+        cosines = [cosine for found in near for cosine in found.values()]
+        p = iter(self.reader.matcher.compare(pairs, cosines).tolist())
+        return [{ban_id: next(p) for ban_id in found} for found in near]
+
+    def _near(self, read: ReadOffer, extra: Iterable[str]) -> dict[str, float]:
+        """Cosines of what is to be compared in full."""
+        near = {
+            found.key: found.cosine
+            for found in self.bank.nearest(self.reader.query(read))
+            if worth_comparing(found.cosine, found.words)
+        }
         for ban_id in extra:
             if ban_id not in near and ban_id in self.bank.book.entries:
                 vector = self.reader.encoder.encode([self.bank.view(ban_id).title])[0]
                 near[ban_id] = float(vector @ read.vector)
-        pairs = [(read.view, self.bank.view(ban_id)) for ban_id in near]
-        p = self.reader.matcher.compare(pairs, list(near.values()))
-        return dict(zip(near, p.tolist(), strict=True))
+        return near
 
     def _lookalikes(self, p_text: Mapping[str, float]) -> dict[str, float]:
         """Per ban, how surely the listing is one of the look-alikes that people cleared of it."""
@@ -306,12 +110,12 @@ class MatchFinder:
         return found
 
     def _judge(
-        self, listing: Listing, read: _Read, entry: Entry, p_text: float, photos: Sequence[PhotoFinding]
+        self, listing: Listing, read: ReadOffer, entry: Entry, p_text: float, photos: Sequence[PhotoFinding]
     ) -> Match | None:
         matcher = self.reader.matcher
         banned = self.bank.view(entry.ban_id)
-        known = bool(banned.seller and banned.title)
-        same_offer = known and (banned.seller, banned.title) == (read.view.seller, read.view.title)
+        known = bool(banned.seller_written and banned.title)
+        same_offer = known and banned.title == read.view.title and banned.seller == read.view.seller
         telling = tuple(f for f in photos if f.verified or f.probability > f.base_rate)
         p = combined(p_text, telling)
         if same_offer or any(f.verified for f in telling) or p >= matcher.exact:
@@ -352,48 +156,3 @@ def _by_ban(findings: Iterable[PhotoFinding]) -> dict[str, list[PhotoFinding]]:
     for finding in findings:
         grouped.setdefault(finding.ban_id, []).append(finding)
     return grouped
-
-
-def combined(p_text: float, photos: Sequence[PhotoFinding]) -> float:
-    """Join words and photos into one probability.
-
-    The best photo adds what it tells beyond its base rate, in log-odds, as if words and photos spoke independently
-    given the product. Without a telling photo the words decide alone: a re-lister changes photos, so a photo that
-    does not match speaks neither way.
-    """
-    if not photos:
-        return p_text
-    best = max(photos, key=lambda finding: _log_odds(finding.probability) - _log_odds(finding.base_rate))
-    told = max(0.0, _log_odds(best.probability) - _log_odds(best.base_rate))
-    return 1 / (1 + math.exp(-(_log_odds(p_text) + told)))
-
-
-def _log_odds(p: float) -> float:
-    p = min(max(p, _LEAST), 1 - _LEAST)
-    return math.log(p / (1 - p))
-
-
-def shared_words(
-    title: str, mine: OfferView, banned: OfferView, weights: WeightCache
-) -> tuple[SharedWords, ...]:
-    """Return the most telling words that the banned item has too, as positions in the title as written."""
-    weight = np.zeros(len(mine.title))
-    for token in mine.token_set & banned.all_set:
-        at = mine.title.find(token)
-        while at >= 0:
-            inside = weight[at : at + len(token)]
-            np.maximum(inside, weights.of(token) / len(token), out=inside)
-            at = mine.title.find(token, at + 1)
-    normal = normalize(title[:TITLE_MAX])
-    found: list[SharedWords] = []
-    for start, end in _runs(weight):
-        if end <= len(normal.text):
-            first, last = normal.span(start, end)
-            found.append(SharedWords(first, last, float(weight[start:end].sum())))
-    top = sorted(found, key=lambda words: -words.weight)[:WORDS_SHOWN]
-    return tuple(sorted(top, key=lambda words: words.start))
-
-
-def _runs(weight: np.ndarray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], weight > 0, [0]])))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from features.encoders import load_encoder
+from serving.bans.bank import OfferReader
 from serving.bans.book import BanBook
 from serving.bans.catalogue import Catalogue
 from serving.bans.desk import BanDesk
-from serving.bans.matching import NoEyes, OfferReader, PhotoSearch
+from serving.bans.match import NoEyes, PhotoSearch
 from serving.bans.photos import Eyes, open_eyes
 from serving.bans.retroaction import BanOffice
 from serving.keeping import beside_store

@@ -11,7 +11,7 @@ from features.image_match import PhotoMatch, PhotoMatcher, load_matcher, photo_e
 from features.schema import Listing
 from features.similarity import Entry
 from serving.bans.book import BanBook
-from serving.bans.matching import PhotoFinding, PhotoResult
+from serving.bans.match import PhotoFinding, PhotoResult
 from serving.bans.photo_index import SharedIndex, packed, unpacked
 from serving.bans.photos import Eyes, Look, SeenPhoto, picture_of
 from serving.store import Store

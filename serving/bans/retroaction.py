@@ -12,7 +12,8 @@ from features.schema import Listing, parse_listing
 from serving.bans.book import BanRequest, Entry
 from serving.bans.catalogue import Catalogue, CatalogueSearch
 from serving.bans.desk import BanDesk
-from serving.bans.matching import MatchCheck, MatchFinder, PhotoSearch
+from serving.bans.match import PhotoSearch
+from serving.bans.matching import MatchCheck, MatchFinder
 from serving.bans.photos import pictures_of
 from serving.decisions import Decision
 from serving.events.kinds import decision_events

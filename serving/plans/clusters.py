@@ -12,7 +12,7 @@ import numpy as np
 
 from features.offer import view_of_listing
 from features.schema import Listing
-from serving.bans.matching import OfferReader
+from serving.bans.bank import OfferReader
 
 NEIGHBOURS = 8
 _BLOCK = 512

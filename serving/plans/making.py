@@ -9,7 +9,7 @@ from typing import Any
 
 from features.schema import Listing
 from features.taxonomy import Taxonomy
-from serving.bans.matching import OfferReader
+from serving.bans.bank import OfferReader
 from serving.plans.candidates import PastTests, ScoredCatalogue, score_catalogue
 from serving.plans.clusters import cluster_listings
 from serving.plans.config import PlanConfig

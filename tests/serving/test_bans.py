@@ -23,10 +23,10 @@ from pydantic import TypeAdapter
 
 from features.schema import parse_listing
 from serving.audit.verification import verify
+from serving.bans.bank import OfferReader
 from serving.bans.book import BanBook, BanError, item_body, request_of
 from serving.bans.catalogue import CatalogueError
 from serving.bans.desk import BanDesk
-from serving.bans.matching import OfferReader
 from serving.bans.office import load_reader, office_of, read_book
 from serving.bans.retroaction import BanOffice
 from serving.commands.bans import bans, catalogue

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from features.schema import Listing, parse_listing
 from features.scripts import language
+from serving.bans.bank import OfferReader
 from serving.bans.book import request_of
-from serving.bans.matching import MatchFinder, OfferReader, PhotoFinding, PhotoResult, combined
+from serving.bans.match import PhotoFinding, PhotoResult, combined
+from serving.bans.matching import MatchFinder
 from serving.bans.office import load_reader, office_of
 from serving.bans.retroaction import BanOffice
 from serving.store import Store

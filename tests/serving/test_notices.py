@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from features.schema import parse_listing
 from serving.audit.verification import verify
-from serving.bans.matching import OfferReader
+from serving.bans.bank import OfferReader
 from serving.bans.office import load_reader, office_of
 from serving.notices.book import NoticeBook
 from serving.notices.calendar import CalendarError, WorkingDays

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from features.certification import Register
-from features.errors import OutsideError
+from features.errors import OutsideError, UserError
 from features.taxonomy import load_taxonomy
 from serving.policy.binding import bind
 from serving.policy.document import load_policy
@@ -26,21 +29,31 @@ def check_settings(settings: Settings) -> None:
         When the store does not answer or is not durable.
     """
     policy = load_policy(settings.policy)
-    manifest = read_manifest(settings.bundle or STARTER)
-    taxonomy = load_taxonomy()
-    require_taxonomy(manifest, taxonomy)
-    bind(policy, manifest.operating_points, taxonomy)
     if settings.register is not None:
         Register.read(settings.register)
-    if settings.store:
-        _check_store(settings.store)
+    taxonomy = load_taxonomy()
+    champion = _champion(settings.store) if settings.store else None
+    manifest = None
+    if champion is not None and settings.bundle is None:
+        # Where it cannot be used it is refused at the start, and the starter bundle decides.
+        with suppress(UserError, OSError):
+            found = read_manifest(champion)
+            require_taxonomy(found, taxonomy)
+            manifest = found
+    if manifest is None:
+        manifest = read_manifest(settings.bundle or STARTER)
+        require_taxonomy(manifest, taxonomy)
+    bind(policy, manifest.operating_points, taxonomy)
 
 
-def _check_store(address: str) -> None:
+def _champion(address: str) -> Path | None:
+    """Open the store, which brings its tables up to date, and return where its champion lies."""
+    from serving.models.promotion import champion_of
     from serving.store import Store, StoreError
 
     try:
-        with Store(address):
-            pass
+        with Store(address) as store:
+            champion = champion_of(store)
     except StoreError as error:
         raise OutsideError(f"the store cannot be used: {error}") from None
+    return None if champion is None else Path(str(champion.body.get("path", "")))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from features.schema import Listing
+from features.taxonomy import packaged_taxonomy
 from training.bundle import Bundle
 from training.config import Config
 from training.dataset import load_dataset
@@ -18,6 +19,7 @@ from training.evaluate import later_than
 from training.gate import LOWER_IS_BETTER, Calibration, GateError, GateEvidence, OffPolicyFigure, Paired
 from training.intervals import clopper_pearson
 from training.labels import LabelMatrix
+from training.manifest import BundleError
 from training.metrics import brier
 from training.quick_figures import quick_average_precision, quick_roc_auc
 from training.reading import item_as_listing
@@ -58,7 +60,8 @@ def collect(
     Parameters
     ----------
     champion, challenger
-        Folders of bundles with the same hazards.
+        Folders of bundles. A champion of the package's taxonomy is read with that one where the challenger has another;
+        they are compared on the hazards that both know.
     data
         Folder of past results; ``config``, by default the challenger's own, says which files.
     after, until
@@ -67,14 +70,10 @@ def collect(
     Raises
     ------
     GateError
-        When the bundles do not score the same hazards.
+        When the champion was trained with a taxonomy that is not at hand.
     """
-    old, new = Bundle.load(champion), Bundle.load(challenger)
-    if old.manifest.hazards != new.manifest.hazards:
-        raise GateError(
-            f"Got a champion with {len(old.manifest.hazards)} hazards and a challenger with "
-            f"{len(new.manifest.hazards)}; only bundles of one taxonomy can be compared."
-        )
+    new = Bundle.load(challenger)
+    old = _champion(champion, new)
     cut, caveats = _cut(old, new, after)
     config = (config or Config.model_validate(new.manifest.settings)).model_copy(update={"as_of": None})
     dataset = load_dataset(config, data, new.taxonomy)
@@ -115,6 +114,8 @@ def _cut(old: Bundle, new: Bundle, after: date | None) -> tuple[date | None, tup
         )
     if old.manifest.as_of is None and shared:
         caveats.append("the champion was trained on files that it is measured on here")
+    if alone := [code for code in new.manifest.hazards if code not in old.manifest.hazards]:
+        caveats.append(f"the champion does not know {', '.join(alone)}: nothing is compared there")
     if cut is not None and any(day > cut for day in days):
         caveats.append(f"a bundle was trained on results later than {cut}")
     return cut, tuple(caveats)
@@ -139,7 +140,7 @@ def _part(
     return _Part(
         name,
         later,
-        _said(before, name),
+        _in_order_of(new, old, _said(before, name)),
         _said(now, name),
         clusters(views, [item.keys for item in later.items]),
         {
@@ -151,13 +152,35 @@ def _part(
     )
 
 
+def _champion(folder: Path, new: Bundle) -> Bundle:
+    """Load the champion with the challenger's taxonomy, or with the package's where it was made for that one."""
+    try:
+        return Bundle.load(folder, new.taxonomy, new.encoder)
+    except BundleError as error:
+        try:
+            return Bundle.load(folder, packaged_taxonomy())
+        except BundleError:
+            raise GateError(
+                f"The champion cannot be compared with {new.version}: {error} Or pass the gate over with a reason."
+            ) from None
+
+
+def _in_order_of(new: Bundle, old: Bundle, said: np.ndarray) -> np.ndarray:
+    """Put the champion's columns into the challenger's order; NaN for hazards that the champion does not know."""
+    place = {code: k for k, code in enumerate(old.manifest.hazards)}
+    unknown = np.full(len(said), np.nan)
+    return np.column_stack([said[:, place[c]] if c in place else unknown for c in new.manifest.hazards])
+
+
 def _said(scores: Scores, name: str) -> np.ndarray:
     return scores.p if name == "laboratory" else scores.q
 
 
 def _pairs(part: _Part, codes: Sequence[str], rng: np.random.Generator) -> list[Paired]:
     usable = [
-        k for k in range(len(codes)) if _positives(part, k) >= FEWEST and not np.isnan(part.new[:, k]).any()
+        k
+        for k in range(len(codes))
+        if _positives(part, k) >= FEWEST and not np.isnan([part.old[:, k], part.new[:, k]]).any()
     ]
     everything = np.arange(len(part.labels))
     found = []

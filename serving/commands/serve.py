@@ -56,8 +56,10 @@ def serve(
             environ[f"LISTING_RISK_{name}"] = str(value)
     settings = read_settings(environ)
     make_store_folder(settings.store)
+    from serving.loading import check_settings
     from serving.run import serve_forever
 
+    check_settings(settings)
     serve_forever(settings, environ)
 
 

@@ -28,10 +28,15 @@ TODAY = date(2026, 11, 22)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The packaged data with one of each added, as a user would in an editor."""
     made = tmp_path_factory.mktemp("data")
     for name in ("taxonomy.yaml", "laboratories.yaml", "product_groups.yaml", "limits.csv"):
         shutil.copy(PACKAGED / name, made / name)
+    grow(made)
+    return made
+
+
+def grow(made):
+    """Add one of each to the packaged data files, as a user would in an editor."""
     taxonomy = yaml.safe_load((made / "taxonomy.yaml").read_text("utf-8"))
     taxonomy["hazards"]["bisphenol_a"] = taxonomy["hazards"]["nickel"] | {
         "names": {"ko": "비스페놀 A", "en": "Bisphenol A", "zh": "双酚A"},
@@ -56,7 +61,6 @@ def folder(tmp_path_factory):
         limit = ["t01", "JP", "nose_flutes", "", "bisphenol_a", "bisphenol A", "", "<=", "2.5", "", "mg/kg",
                  "made up for the test", "2024-01-01", "", "stated", "made up", "unverified", ""]  # fmt: skip
         csv.writer(stream, lineterminator="\n").writerow(limit)
-    return made
 
 
 def save(path, values):

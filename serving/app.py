@@ -30,6 +30,7 @@ from serving.http.edge import Edge, json_response, on_http, on_problem
 from serving.http.openapi import openapi_document
 from serving.http.problems import ProblemError
 from serving.http.score_api import ScoreApi
+from serving.http.scoring import score_in_lanes, show_lines
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.labs.api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
@@ -64,6 +65,7 @@ ROOMS: tuple[MakeRoom, ...] = (
 )
 """What answers; each adds its routes here, and nowhere else."""
 WORKS: tuple[Work, ...] = (
+    score_in_lanes,
     follow_bans,
     follow_holds,
     deliver_events,
@@ -123,6 +125,7 @@ class Api:
 
     async def render_metrics(self, request: Request) -> Response:
         """Return the counters."""
+        show_lines(self.doors)
         store = self.doors.loaded.store if self.doors.loaded else None
         if store is not None:
             state = store.state()

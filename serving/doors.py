@@ -11,13 +11,14 @@ from serving.http.edge import not_ready
 from serving.http.problems import NOT_READY, ProblemError
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from starlette.routing import BaseRoute
 
     from features.schema import Listing
     from serving.bans.retroaction import BanOffice
     from serving.decisions import Decision
+    from serving.http.scoring import Lanes
     from serving.metrics import Metrics
     from serving.predictor import Predictor
     from serving.readiness import Trouble
@@ -28,18 +29,22 @@ if TYPE_CHECKING:
 class DecisionSink(Protocol):
     """Where decisions are recorded before they are given."""
 
-    async def record(
+    def prepare(
         self,
-        decisions: Sequence[Decision],
-        listings: Sequence[Listing],
+        decision: Decision,
+        listing: Listing,
         *,
         caller: str = "",
-        keys: Sequence[str | None] | None = None,
-        answers: Sequence[Mapping[str, Any]] | None = None,
-        events: Sequence[tuple[OutboxEvent, ...]] | None = None,
-        images: Sequence[tuple[Picture, ...]] | None = None,
-    ) -> Sequence[Recorded]:
-        """Record all of them or raise; the answer waits for it."""
+        key: str | None = None,
+        answer: Mapping[str, Any] | None = None,
+        events: tuple[OutboxEvent, ...] = (),
+        images: tuple[Picture, ...] = (),
+    ) -> Any:
+        """Make a record ready, in whatever thread calls."""
+        ...
+
+    def submit(self, units: Sequence[Sequence[Any]]) -> Sequence[Future[tuple[Recorded, ...]]]:
+        """Record what was made ready, each unit all or none; an answer waits for its unit."""
         ...
 
     async def earlier_answer(self, decision_id: str) -> dict[str, Any]:
@@ -91,6 +96,7 @@ class Doors:
         self.observers: list[Observer] = []
         self.threads: ThreadPoolExecutor | None = None
         self.trouble: Trouble | None = None
+        self.lanes: Lanes | None = None
 
     def engine(self) -> Engine:
         """Return what answers requests.
@@ -116,6 +122,18 @@ class Doors:
         if self.threads is None:
             raise not_ready()
         return self.threads
+
+    def scoring(self) -> Lanes:
+        """Return where listings are scored.
+
+        Raises
+        ------
+        ProblemError
+            503 while the service starts or stops.
+        """
+        if self.lanes is None:
+            raise not_ready()
+        return self.lanes
 
     def store(self) -> Store:
         """Return the open store.

@@ -10,6 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LISTINGS = (1, 2, 4, 8, 16, 32, 64)
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -49,6 +50,26 @@ class Metrics:
             "Time until decisions of one request were on disk.",
             buckets=_SECONDS,
             registry=self.registry,
+        )
+        self.block = Histogram(
+            "listing_risk_block_listings",
+            "Single listings that were scored in one go.",
+            buckets=_LISTINGS,
+            registry=self.registry,
+        )
+        self.line = Gauge(
+            "listing_risk_line_listings",
+            "Listings inside, from the line to the record on disk, by lane and kind of request.",
+            ["lane", "kind"],
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.line_seconds = Gauge(
+            "listing_risk_line_seconds",
+            "How long what is inside takes at the pace of now, by lane and kind of request.",
+            ["lane", "kind"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
         )
         self.replayed = Counter(
             "listing_risk_replayed",

@@ -16,7 +16,7 @@ from features.schema import FieldError
 from serving import logs
 from serving.bans.photos import pictures_of
 from serving.decisions import Decision, Earlier
-from serving.doors import DecisionSink, Doors
+from serving.doors import DecisionSink, Doors, Engine
 from serving.events.kinds import decision_events
 from serving.http.callers import LOCAL, caller_of
 from serving.http.problems import CONFLICT, NOT_RECORDED, OVERLOADED, WRONG_FIELDS, ProblemError
@@ -27,7 +27,7 @@ from serving.store.engine import reading
 from serving.store.errors import BusyError, ConflictError, InvalidRecordError
 
 if TYPE_CHECKING:
-    from serving.store import OutboxEvent, Picture, Store
+    from serving.store import OutboxEvent, Recorded, Store
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 log = logging.getLogger("serving.recording")
@@ -75,27 +75,24 @@ class Before:
     state: str | None = None
 
 
-async def known_before(store: Store | None, items: Sequence[Item]) -> list[Before]:
+def known_before(store: Store | None, items: Sequence[Item]) -> list[Before]:
     """Return what each listing was decided to be before: as the client says, else as the store has it.
+
+    Waits for the store: not for the event loop.
 
     Raises
     ------
     ProblemError
         503 when the store does not answer.
     """
-    if store is None:
+    if store is None or not items:
         return [Before(item.earlier) for item in items]
     keys = [(item.listing.marketplace or "", item.listing.id) for item in items]
-
-    def read() -> dict[tuple[str, str], EarlierRow]:
-        with reading(store.engine) as connection:
-            return read_earlier(connection, list(dict.fromkeys(keys)))
-
     try:
-        rows = await asyncio.to_thread(read)
+        with reading(store.engine) as connection:
+            rows = read_earlier(connection, list(dict.fromkeys(keys)))
     except Exception as error:  # whatever it was: what is not known of before is not decided about
-        store.writer.doubt()
-        raise _problem(error) from None
+        raise problem_of(error) from None
     return [_before(item, rows.get(key)) for item, key in zip(items, keys, strict=True)]
 
 
@@ -121,23 +118,48 @@ class Decided:
     position: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A decision with its answer and the record of it, made but not written; None where nothing is recorded."""
+
+    decided: Decided
+    answer: dict[str, Any]
+    record: Any = None
+
+
+def make_ready(sink: DecisionSink | None, decided: Decided, asked: Asked) -> Ready:
+    """Write out a decision for its record and its answer; takes processor time: not for the event loop.
+
+    Raises
+    ------
+    ProblemError
+        422 for what no record can hold.
+    """
+    answer = decided.decision.to_json()
+    if sink is None:
+        return Ready(decided, answer)
+    try:
+        record = sink.prepare(
+            decided.decision,
+            decided.item.listing,
+            caller=asked.caller,
+            key=asked.key_of(decided.position),
+            answer=answer,
+            events=_events(decided),
+            images=pictures_of(decided.decision),
+        )
+    except Exception as error:
+        raise problem_of(error) from None
+    return Ready(decided, answer, record)
+
+
 class Recorder:
-    """Records decisions through the engine's sink and gives the answers that may leave then."""
+    """Has decisions recorded through the engine's sink and gives the answers that may leave then."""
 
     def __init__(self, doors: Doors) -> None:
         self.doors = doors
 
-    async def one(self, decided: Decided, asked: Asked) -> dict[str, Any]:
-        """Record one decision and return its answer: an earlier one where the key was seen before.
-
-        Raises
-        ------
-        ProblemError
-            409, 422, 429 or 503; the decision is not given then.
-        """
-        return (await self._record([decided], asked))[0]
-
-    async def each(self, decided: Sequence[Decided], asked: Asked) -> list[dict[str, Any] | ProblemError]:
+    async def all(self, engine: Engine, ready: Sequence[Ready]) -> list[dict[str, Any] | ProblemError]:
         """Record several at once; where one of them cannot be recorded, each by itself.
 
         Raises
@@ -145,59 +167,59 @@ class Recorder:
         ProblemError
             409, 429 or 503.
         """
+        if engine.sink is None or not ready:
+            return [one.answer for one in ready]
         try:
-            return list(await self._record(decided, asked))
+            return list(await self._together(engine.sink, ready))
         except ProblemError as problem:
-            if problem.kind is not WRONG_FIELDS or len(decided) == 1:
+            if problem.kind is not WRONG_FIELDS or len(ready) == 1:
                 raise
         answers: list[dict[str, Any] | ProblemError] = []
-        for one in decided:
+        for one in ready:
             try:
-                answers += await self._record([one], asked)
+                answers += await self._together(engine.sink, [one])
             except ProblemError as problem:
                 if problem.kind is not WRONG_FIELDS:
                     raise
                 answers.append(problem)
         return answers
 
-    async def _record(self, decided: Sequence[Decided], asked: Asked) -> list[dict[str, Any]]:
-        answers = [one.decision.to_json() for one in decided]
-        sink = self.doors.engine().sink
-        if sink is None or not decided:
-            return answers
+    async def _together(self, sink: DecisionSink, ready: Sequence[Ready]) -> list[dict[str, Any]]:
         began = time.perf_counter()
         try:
-            images = await _images(decided)
-            recorded = await sink.record(
-                [one.decision for one in decided],
-                [one.item.listing for one in decided],
-                caller=asked.caller,
-                keys=[asked.key_of(one.position) for one in decided],
-                answers=answers,
-                events=[_events(one) for one in decided],
-                images=images,
-            )
-            self.doors.metrics.recording.observe(time.perf_counter() - began)
-            fresh = [one for one, row in zip(decided, recorded, strict=True) if not row.replayed]
-            for observe in self.doors.observers:
-                observe([one.decision for one in fresh], [one.item.listing for one in fresh])
-            return [
-                await self._earlier(sink, one.subject) if one.replayed else answer
-                for one, answer in zip(recorded, answers, strict=True)
-            ]
+            (future,) = sink.submit([[one.record for one in ready]])
+            recorded = await asyncio.wrap_future(future)
         except Exception as error:
-            raise _problem(error) from None
+            raise problem_of(error) from None
+        self.doors.metrics.recording.observe(time.perf_counter() - began)
+        return await self.answers(sink, ready, recorded)
+
+    async def answers(
+        self, sink: DecisionSink | None, ready: Sequence[Ready], recorded: Sequence[Recorded]
+    ) -> list[dict[str, Any]]:
+        """Return what is answered once the records are on disk: an earlier answer where a key was seen before.
+
+        Raises
+        ------
+        ProblemError
+            503 where an earlier answer cannot be read.
+        """
+        if sink is None:
+            return [one.answer for one in ready]
+        fresh = [one.decided for one, row in zip(ready, recorded, strict=True) if not row.replayed]
+        for observe in self.doors.observers:
+            observe([one.decision for one in fresh], [one.item.listing for one in fresh])
+        return [
+            await self._earlier(sink, row.subject) if row.replayed else one.answer
+            for one, row in zip(ready, recorded, strict=True)
+        ]
 
     async def _earlier(self, sink: DecisionSink, decision_id: str) -> dict[str, Any]:
         self.doors.metrics.replayed.inc()
-        return await sink.earlier_answer(decision_id)
-
-
-async def _images(decided: Sequence[Decided]) -> list[tuple[Picture, ...]] | None:
-    """The photos that are kept; made smaller in a thread, and not at all where none were looked at."""
-    if not any(one.decision.photos and one.decision.photos.taken for one in decided):
-        return None
-    return await asyncio.to_thread(lambda: [pictures_of(one.decision) for one in decided])
+        try:
+            return await sink.earlier_answer(decision_id)
+        except Exception as error:
+            raise problem_of(error) from None
 
 
 def _events(one: Decided) -> tuple[OutboxEvent, ...]:
@@ -206,7 +228,7 @@ def _events(one: Decided) -> tuple[OutboxEvent, ...]:
     return decision_events(one.decision, marketplace=marketplace, earlier_state=one.state_before)
 
 
-def _problem(error: Exception) -> ProblemError:
+def problem_of(error: Exception) -> ProblemError:
     """Say what a failure to record means for the client."""
     if isinstance(error, ConflictError):
         return ProblemError(CONFLICT, "The key stands for another listing; nothing was decided.")

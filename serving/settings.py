@@ -35,6 +35,12 @@ class Limits:
         Most requests of each kind inside the service at once; the next one is answered 429.
     body_seconds
         Time a body has to arrive in.
+    wait_seconds, wait_seconds_many
+        A listing that would wait longer to be scored is answered 429, by kind of request.
+    block
+        Most single listings that are scored in one go.
+    share_many
+        Share of the scoring time that ``/v1/score-many`` gets while both kinds of request wait.
     """
 
     body: int = 1_000_000
@@ -43,6 +49,10 @@ class Limits:
     waiting: int = 64
     waiting_many: int = 4
     body_seconds: float = 10.0
+    wait_seconds: float = 0.1
+    wait_seconds_many: float = 5.0
+    block: int = 32
+    share_many: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             waiting=reader.count("WAITING", limits.waiting),
             waiting_many=reader.count("WAITING_MANY", limits.waiting_many),
             body_seconds=reader.read("BODY_SECONDS", limits.body_seconds, _seconds, "seconds, up to 600"),
+            wait_seconds=reader.read("WAIT_SECONDS", limits.wait_seconds, _seconds, "seconds, up to 600"),
+            wait_seconds_many=reader.read(
+                "WAIT_SECONDS_MANY", limits.wait_seconds_many, _seconds, "seconds, up to 600"
+            ),
+            block=reader.read("BLOCK", limits.block, _within(1, 1_000), "a number from 1 to 1000"),
+            share_many=reader.read("SHARE_MANY", limits.share_many, _share, "a share from 0.05 to 0.95"),
         ),
         store=reader.read("STORE", usual.store, str, "a path or an address"),
         matcher=reader.read("MATCHER", None, Path, "a file"),
@@ -194,6 +210,13 @@ def _days(text: str) -> float:
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value <= 600:
+        raise ValueError(text)
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0.05 <= value <= 0.95:
         raise ValueError(text)
     return value
 

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving import logs
-from serving.decisions import Decision, Earlier
 from serving.doors import Doors, Engine
 from serving.http.edge import Trace, json_response
-from serving.http.problems import INTERNAL, OVERLOADED, ProblemError
+from serving.http.lane import Lane
+from serving.http.line import FullError, Kind
+from serving.http.problems import OVERLOADED, ProblemError
 from serving.http.problems import body as problem_body
 from serving.http.reading import check_type, parse_json, read_body
 from serving.http.requests import Item, Refused, explain_of, items_of, read_item
-from serving.predictor import Explain, Predictor
-from serving.recording import Before, Decided, Recorder, asked_by, known_before
+from serving.http.scoring import Ask, ready_block
+from serving.predictor import Explain
+from serving.recording import Asked, Ready, Recorder, asked_by
 
-log = logging.getLogger("serving.score")
+PART = 32
+"""Listings of one ``/v1/score-many`` that are scored at a stretch; other requests have their turn in between."""
+
+_LONGEST_S = 60
+
+
+def overloaded(detail: str, wait_s: float = 0.0) -> ProblemError:
+    """Return the problem of a service that is full.
+
+    Parameters
+    ----------
+    wait_s
+        How long what waits takes, as far as that is known.
+    """
+    seconds = min(max(1, math.ceil(wait_s)), _LONGEST_S)
+    return ProblemError(OVERLOADED, detail, headers={"Retry-After": str(seconds)})
 
 
 class Gate:
@@ -35,13 +52,31 @@ class Gate:
     def __enter__(self) -> None:
         """Enter, or raise the 429 problem."""
         if self.inside >= self.limit:
-            detail = f"{self.limit} requests of this kind are being worked on."
-            raise ProblemError(OVERLOADED, detail, headers={"Retry-After": "1", "Connection": "close"})
+            raise overloaded(f"{self.limit} requests of this kind are being worked on.")
         self.inside += 1
 
     def __exit__(self, *error: object) -> None:
         """Leave."""
         self.inside -= 1
+
+
+@contextmanager
+def place_in(lane: Lane[Ask], kind: Kind, listings: int) -> Iterator[None]:
+    """Hold a place in a lane's line.
+
+    Raises
+    ------
+    ProblemError
+        429 where the line is too long.
+    """
+    try:
+        lane.enter(kind, listings)
+    except FullError as full:
+        raise overloaded("Too many listings wait to be scored.", full.wait_s) from None
+    try:
+        yield
+    finally:
+        lane.leave(kind, listings)
 
 
 class ScoreApi:
@@ -69,56 +104,75 @@ class ScoreApi:
 
     async def score(self, request: Request) -> Response:
         """Decide about one listing."""
-        engine = self.doors.engine()
+        engine, lanes = self.doors.engine(), self.doors.scoring()
         check_type(request)
         explain, asked = explain_of(request.query_params), asked_by(request)
         with self.single:
             item = read_item(parse_json(await read_body(request, self.limits.body, self.limits.body_seconds)))
-            (before,) = await known_before(engine.store, [item])
-            decision = await self._decide(engine, item, explain, before.earlier)
-            answer = await self.recorder.one(Decided(item, decision, before.state), asked)
+            lane = lanes.of(engine, item)
+            with place_in(lane, "one", 1):
+                ready, recorded = await lane.ask(Ask(engine, item, explain, asked))
+                (answer,) = await self.recorder.answers(engine.sink, [ready], recorded)
         self._count([answer])
         return json_response(answer, headers=_where(engine, answer))
 
-    async def _decide(
-        self, engine: Engine, item: Item, explain: Explain, earlier: Earlier | None
-    ) -> Decision:
-        def decide() -> Decision:
-            return engine.predictor.decide([item.listing], explain, [earlier])[0]
-
-        if not (item.listing.images and engine.looks_at_photos):
-            return decide()
-        # Words take a millisecond, a photo takes many: those must not stand in the way of other listings.
-        return await asyncio.get_running_loop().run_in_executor(self.doors.pool(), decide)
-
     async def score_many(self, request: Request) -> Response:
         """Decide about several listings; each gets its own answer or problem."""
-        engine, pool = self.doors.engine(), self.doors.pool()
+        engine, words = self.doors.engine(), self.doors.scoring().words
         check_type(request)
         explain, asked = explain_of(request.query_params), asked_by(request)
         trace: Trace = request.scope["trace"]
         with self.many:
             body = await read_body(request, self.limits.body_many, self.limits.body_seconds)
-            loop = asyncio.get_running_loop()
-            items = await loop.run_in_executor(pool, lambda: items_of(parse_json(body), self.limits.listings))
-            good = [(at, item) for at, item in enumerate(items) if isinstance(item, Item)]
-            before = await known_before(engine.store, [item for _, item in good])
-            found = await loop.run_in_executor(
-                pool, _decide_each, engine.predictor, [item for _, item in good], explain, before
-            )
-            decided = [
-                Decided(item, one, known.state, at)
-                for (at, item), one, known in zip(good, found, before, strict=True)
-                if isinstance(one, Decision)
-            ]
-            recorded = await self.recorder.each(decided, asked)
-        answers: list[_Answer] = [item if isinstance(item, Refused) else INTERNAL_PROBLEM for item in items]
-        for one, answer in zip(decided, recorded, strict=True):
-            answers[one.position or 0] = answer
+            items = await words.call("many", lambda: items_of(parse_json(body), self.limits.listings))
+            answers = await self._decide_many(engine, items, explain, asked)
         given = [answer for answer in answers if isinstance(answer, dict)]
         self._count(given)
         trace.facts |= {"listings": len(items), "refused": len(items) - len(given)}
-        return await loop.run_in_executor(pool, _many_answer, items, answers, trace.id)
+        return await asyncio.to_thread(_many_answer, items, answers, trace.id)
+
+    async def _decide_many(
+        self, engine: Engine, items: Sequence[Item | Refused], explain: Explain, asked: Asked
+    ) -> list[_Answer]:
+        answers: list[_Answer] = [item if isinstance(item, Refused) else overloaded("") for item in items]
+        good = [(at, item) for at, item in enumerate(items) if isinstance(item, Item)]
+        found = await self._ready(engine, good, explain, asked)
+        ready: list[tuple[int, Ready]] = []
+        for (at, _), one in zip(good, found, strict=True):
+            if isinstance(one, Ready):
+                ready.append((at, one))
+            else:
+                answers[at] = one
+        recorded = await self.recorder.all(engine, [one for _, one in ready])
+        for (at, _), answer in zip(ready, recorded, strict=True):
+            answers[at] = answer
+        return answers
+
+    async def _ready(
+        self, engine: Engine, items: Sequence[tuple[int, Item]], explain: Explain, asked: Asked
+    ) -> list[Ready | ProblemError]:
+        """Have listings scored in parts, each in the lane it belongs to, and return them in their order."""
+        lanes = self.doors.scoring()
+        found: dict[int, Ready | ProblemError] = {}
+
+        async def score(lane: Lane[Ask], part: Sequence[tuple[int, Item]]) -> None:
+            done = await lane.call("many", lambda: ready_block(engine, part, explain, asked))
+            found.update(zip((at for at, _ in part), done, strict=True))
+
+        async def score_lane(lane: Lane[Ask], size: int) -> None:
+            mine = [(at, item) for at, item in items if lanes.of(engine, item) is lane]
+            if not mine:
+                return
+            with place_in(lane, "many", len(mine)):
+                parts = [mine[start : start + size] for start in range(0, len(mine), size)]
+                # All of them are over before an error leaves, so that no place is given back too early.
+                ends = await asyncio.gather(*(score(lane, part) for part in parts), return_exceptions=True)
+            for end in ends:
+                if isinstance(end, BaseException):
+                    raise end
+
+        await asyncio.gather(score_lane(lanes.words, PART), score_lane(lanes.photos, 1))
+        return [found[at] for at, _ in items]
 
     def _count(self, answers: Sequence[dict[str, Any]]) -> None:
         """Count decisions by action and state."""
@@ -126,7 +180,6 @@ class ScoreApi:
             self.doors.metrics.decisions.labels(answer["action"], answer["state"]).inc()
 
 
-INTERNAL_PROBLEM = ProblemError(INTERNAL, "The service failed on this listing; nothing was decided about it.")
 _Answer = dict[str, Any] | ProblemError | Refused
 
 
@@ -135,25 +188,6 @@ def _where(engine: Engine, answer: dict[str, Any]) -> dict[str, str] | None:
     if engine.store is None:
         return None
     return {"Content-Location": f"/v1/decisions/{answer['decision_id']}"}
-
-
-def _decide_each(
-    predictor: Predictor, items: Sequence[Item], explain: Explain, before: Sequence[Before]
-) -> list[Decision | Exception]:
-    """Decide as one block; when the block fails, one by one, so that one listing never fails the others."""
-    try:
-        return list(
-            predictor.decide([item.listing for item in items], explain, [one.earlier for one in before])
-        )
-    except Exception:
-        answers: list[Decision | Exception] = []
-        for item, known in zip(items, before, strict=True):
-            try:
-                answers += predictor.decide([item.listing], explain, [known.earlier])
-            except Exception as error:
-                logs.event(log, logging.ERROR, "failed", {"error": logs.frames(error)})
-                answers.append(error)
-        return answers
 
 
 def _many_answer(items: Sequence[Item | Refused], answers: Sequence[_Answer], request_id: str) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from serving.store.decided import decision_record, full_json
@@ -108,6 +109,38 @@ class StoreSink:
 
         prepared = prepare() if len(records) <= _AT_ONCE else await asyncio.to_thread(prepare)
         return await asyncio.wrap_future(self._store.writer.submit(prepared))
+
+    def prepare(
+        self,
+        decision: Decision,
+        listing: Listing,
+        *,
+        caller: str = "",
+        key: str | None = None,
+        answer: Mapping[str, Any] | None = None,
+        events: tuple[OutboxEvent, ...] = (),
+        images: tuple[Picture, ...] = (),
+    ) -> Prepared:
+        """Encode and hash a decision, for `submit`; as `record` does, in the caller's thread.
+
+        Raises
+        ------
+        InvalidRecordError
+        """
+        record = decision_record(
+            listing,
+            decision,
+            caller=caller,
+            idempotency_key=key,
+            answer=answer,
+            events=events,
+            images=images,
+        )
+        return self._store.prepare([record])[0]
+
+    def submit(self, units: Sequence[Sequence[Prepared]]) -> list[Future[tuple[Recorded, ...]]]:
+        """Hand in what was prepared for several requests, at once, so that one commit takes it; see `record`."""
+        return self._store.writer.submit_each(units)
 
     async def record_all(self, records: Sequence[DecisionRecord]) -> tuple[Recorded, ...]:
         """Write records that are made already; see `record`."""

@@ -149,24 +149,46 @@ class Writer:
         StoreUnavailableError
             When the database is known to be down, or the writer was closed.
         """
-        unit = _Unit(tuple(items), Future(), sum(item.size for item in items))
-        if not unit.items:
-            unit.future.set_result(())
-            return unit.future
-        limits = self._limits
+        unit = _unit(items)
         with self._condition:
-            if self._closing:
-                raise StoreUnavailableError("got a record after the store was closed: open it again")
-            if self._problem is not None:
-                raise StoreUnavailableError(str(self._problem), self._problem.cause)
-            full = self._waiting + len(unit.items) > limits.waiting_records
-            if self._waiting and (full or self._bytes + unit.size > limits.waiting_bytes):
-                raise BusyError(self._waiting, limits.waiting_records, 1.0)
-            self._units.append(unit)
-            self._waiting += len(unit.items)
-            self._bytes += unit.size
+            self._enter(unit)
             self._condition.notify()
         return unit.future
+
+    def submit_each(self, units: Sequence[Sequence[Prepared]]) -> list[Future[tuple[Recorded, ...]]]:
+        """Hand in what several callers want written, at once, so that one commit can take it all.
+
+        Returns
+        -------
+        list of Future
+            One per caller, as from `submit`; what `submit` would raise is in them.
+        """
+        made = [_unit(items) for items in units]
+        with self._condition:
+            for unit in made:
+                try:
+                    self._enter(unit)
+                except StoreError as error:
+                    unit.future.set_exception(error)
+            self._condition.notify()
+        return [unit.future for unit in made]
+
+    def _enter(self, unit: _Unit) -> None:
+        """Let a unit wait; the condition is held."""
+        if not unit.items:
+            unit.future.set_result(())
+            return
+        limits = self._limits
+        if self._closing:
+            raise StoreUnavailableError("got a record after the store was closed: open it again")
+        if self._problem is not None:
+            raise StoreUnavailableError(str(self._problem), self._problem.cause)
+        full = self._waiting + len(unit.items) > limits.waiting_records
+        if self._waiting and (full or self._bytes + unit.size > limits.waiting_bytes):
+            raise BusyError(self._waiting, limits.waiting_records, 1.0)
+        self._units.append(unit)
+        self._waiting += len(unit.items)
+        self._bytes += unit.size
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Write what is waiting and stop."""
@@ -304,6 +326,10 @@ class Writer:
                 self._problem = None
             _log.warning("store writer: the database is back")
             return
+
+
+def _unit(items: Sequence[Prepared]) -> _Unit:
+    return _Unit(tuple(items), Future(), sum(item.size for item in items))
 
 
 def _refused(error: Exception) -> StoreError:

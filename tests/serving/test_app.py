@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
+from concurrent.futures import Future
 
 import orjson
 import pytest
@@ -327,12 +329,21 @@ class Sink:
     def __init__(self, fails=False, seconds=0.0):
         self.fails, self.seconds, self.recorded = fails, seconds, []
 
-    async def record(self, decisions, listings, **_):
-        await asyncio.sleep(self.seconds)
+    def prepare(self, decision, listing, **_):
+        return decision, listing
+
+    def submit(self, units):
+        futures = [Future() for _ in units]
+        for future, unit in zip(futures, units, strict=True):
+            threading.Timer(self.seconds, self.write, (future, unit)).start()
+        return futures
+
+    def write(self, future, unit):
         if self.fails:
-            raise RuntimeError(f"no disk for {listings[0].title}")
-        self.recorded += list(zip(decisions, listings, strict=True))
-        return [Recorded(1, decision.decision_id) for decision in decisions]
+            future.set_exception(RuntimeError(f"no disk for {unit[0][1].title}"))
+            return
+        self.recorded += unit
+        future.set_result([Recorded(1, decision.decision_id) for decision, _ in unit])
 
 
 def test_what_is_answered_was_recorded(client_of):

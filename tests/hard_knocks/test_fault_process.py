@@ -119,7 +119,9 @@ def faketime() -> Path | None:
     library = Path(found.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
     program = "import time; print(time.time() < 1e9)"
     env = os.environ | {"LD_PRELOAD": str(library), "FAKETIME": "2001-01-01 00:00:00"}
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False
+    )
     return library if done.stdout == "True\n" else None
 
 

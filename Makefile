@@ -9,7 +9,7 @@ PORT ?= 3000
 DATA ?= $(LISTING_RISK_DATA)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run stop test check starter benchmark benchmark-relisting sample docs clean
+.PHONY: help run stop test check starter benchmark benchmark-relisting sample hard-knocks docs clean
 
 help:
 	@echo "make run        install what serving needs and start the service with the sample catalogue (Ctrl-C ends it)"
@@ -18,6 +18,7 @@ help:
 	@echo "make starter    train the starter bundle      (needs LISTING_RISK_DATA)"
 	@echo "make benchmark  measure against baselines     (needs LISTING_RISK_DATA)"
 	@echo "make benchmark-relisting   banned goods that come back: photos, words, speed (needs LISTING_RISK_DATA)"
+	@echo "make hard-knocks   faults, attacks, 20 minutes of load: about an hour"
 	@echo "make stop       stop a service started with DETACH=1"
 
 $(BIN)/python:
@@ -69,6 +70,14 @@ benchmark-relisting: $(VENV)/.everything
 	$(BIN)/python -m benchmarks.relisting.image_category --data "$(DATA)"
 	$(BIN)/python -m benchmarks.relisting.speed
 	$(BIN)/python -m benchmarks.relisting.example
+	$(BIN)/python -m benchmarks.document
+
+# About an hour on two cores: faults and attacks in their long form, then twenty minutes of load.
+hard-knocks: $(VENV)/.everything
+	@echo "faults and attacks in their long form, about 40 minutes on two cores; then the soak, 21 minutes"
+	$(BIN)/python -m pytest tests/hard_knocks tests/integration/test_service_kill.py \
+		tests/integration/test_store_kill.py tests/integration/test_index_kill.py --long $(PYTEST_ARGS)
+	$(BIN)/python -m benchmarks.soak.run
 	$(BIN)/python -m benchmarks.document
 
 # The documents as a site, in English and Korean, in site/.

@@ -167,7 +167,7 @@ def large_photo(side: int) -> str:
     from PIL import Image
 
     held = io.BytesIO()
-    Image.new("RGB", (side, side), (180, 40, 40)).save(held, "PNG")
+    Image.new("RGB", (side, side), (180, 40, 40)).save(held, "WEBP", lossless=True)
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()
 
 

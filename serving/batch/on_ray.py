@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections.abc import Iterable, Iterator
@@ -14,19 +15,24 @@ from serving.predictor import load_predictor
 from serving.settings import Settings
 
 _CELL = "piece"
-_RESTARTS = 5
-"""Times that an actor is started anew, and that a piece is given out again, after its process or machine was lost."""
+_ACTOR = {"max_restarts": -1, "max_task_retries": 5}
+"""An actor whose process or machine is lost is started anew; a piece that five of them died of ends the run."""
 
 
-class _Scorer:
-    """An actor: loads the bundle once, scores piece after piece."""
+def _scorer(settings: Settings) -> type:
+    """Return the class of the actors; the settings travel with it, so that a restart finds them whatever was lost."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._predictor = load_predictor(settings)
+    class Scorer:
+        """Loads the bundle once, scores piece after piece."""
 
-    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
-        scored = (score_piece(_unpacked(cell), self._predictor) for cell in rows[_CELL])
-        return {_CELL: [_packed(piece) for piece in scored]}
+        def __init__(self) -> None:
+            self._predictor = load_predictor(settings)
+
+        def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+            scored = (score_piece(_unpacked(cell), self._predictor) for cell in rows[_CELL])
+            return {_CELL: [_packed(piece) for piece in scored]}
+
+    return Scorer
 
 
 def _read(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -93,9 +99,11 @@ class OnRay:
                 "object_store_memory": self._object_store,
                 "include_dashboard": False,
             }
+        # Ray tells every step of every dataset; what a person needs to know of a batch, the batch says itself.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
         try:
-            ray.init(address=address, log_to_driver=False, runtime_env=environment, **here)
+            ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env=environment, **here)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise OutsideError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from None
         self._ours = True
@@ -141,10 +149,8 @@ class OnRay:
         context.target_max_block_size = 4_000_000
         read = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(_read)
         return read.map_batches(
-            _Scorer,
-            fn_constructor_args=(self._settings,),
+            _scorer(self._settings),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=self._actors),
-            max_restarts=_RESTARTS,
-            max_task_retries=_RESTARTS,
+            ray_remote_args_fn=lambda: dict(_ACTOR),
         )

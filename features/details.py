@@ -13,6 +13,8 @@ from features.schema import Listing
 
 MOST_PIECES = 60
 LONGEST = 240
+_MOST_VALUES = _MOST_SENTENCES = 2
+_TAIL, _LEAST_EAST_ASIAN = 500, 8
 # A description is read from both ends; what is told in the middle of a very long one is not.
 _FROM_EACH_END = 1_500
 _SENTENCE = re.compile(r"[^.!?。！？;；\n\r]+(?:\.(?=\d)[^.!?。！？;；\n\r]+)*")
@@ -39,6 +41,22 @@ def pieces(listing: Listing) -> Iterator[Piece]:
             found += 1
             if found >= MOST_PIECES:
                 return
+
+
+def title_like(listing: Listing) -> list[str]:
+    """Return what could be a title among the attributes and at the end of the description, a few at most."""
+    values = [value for value in listing.attributes.values() if _like_a_title(value)]
+    values = sorted(values, key=len, reverse=True)[:_MOST_VALUES]
+    found = [value[:LONGEST] for value in values]
+    if listing.description:
+        tail = listing.description[-_TAIL:]
+        last = [match.group().strip() for match in _SENTENCE.finditer(tail)]
+        found += [text[-LONGEST:] for text in last[-_MOST_SENTENCES:] if _like_a_title(text)]
+    return found
+
+
+def _like_a_title(text: str) -> bool:
+    return text.count(" ") >= 2 or (not text.isascii() and len(text) >= _LEAST_EAST_ASIAN)
 
 
 def _all(listing: Listing) -> Iterator[Piece]:

@@ -22,6 +22,7 @@ _ACCEPT_WIDER = 0.45
 _ACCEPT_LEADER = 0.25  # enough for one that has a strong word and is well ahead
 _WELL_AHEAD = 1.25
 _STRONG_WORD = 0.7
+_NAMED = 0.3  # a noun that is not the head still names goods
 _SAME_GROUP = 1.5
 _OTHER_FAMILY = 0.6
 _FROM_CATEGORY = 0.35
@@ -44,11 +45,14 @@ class GroupMatch:
     matched
         Term, start and end in the text of each word that spoke for it, in order. A start of -1 means that
         the category said so.
+    kinds
+        How many groups the title names by a noun, none of them within another.
     """
 
     code: str
     score: float
     matched: tuple[tuple[str, int, int], ...] = ()
+    kinds: int = 0
 
 
 class GroupMatcher:
@@ -97,13 +101,14 @@ class GroupMatcher:
         total = sum(scores.values()) + _NOTHING
         ranked = sorted(scores, key=lambda group: (-scores[group], group))
         best, share = ranked[0], scores[ranked[0]] / total
+        kinds = len(self._unrelated(scores, evidence))
         if share < _ACCEPT:
             best, share = self._wider(scores, best, total)
             if best < 0 and self._leads(scores, ranked, evidence, total):
                 best = ranked[0]
         if best < 0:
-            return GroupMatch("", share)
-        return GroupMatch(self._tree.codes[best], min(share, 1.0), self._spans(best, evidence))
+            return GroupMatch("", share, kinds=kinds)
+        return GroupMatch(self._tree.codes[best], min(share, 1.0), self._spans(best, evidence), kinds)
 
     def match_all(self, text: str, category: Sequence[str] = ()) -> list[tuple[str, float]]:
         """Return every group with some evidence and its share, best first.
@@ -114,6 +119,24 @@ class GroupMatcher:
         total = sum(scores.values()) + _NOTHING
         ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
         return [(self._tree.codes[group], score / total) for group, score in ranked]
+
+    def named(self, text: str) -> list[str]:
+        """Return the groups of the goods that a text names by a noun, none within another, best first."""
+        scores, evidence = self._scores(text[:_TEXT_MAX], ())
+        return [self._tree.codes[group] for group in self._unrelated(scores, evidence)]
+
+    def _unrelated(self, scores: Mapping[int, float], evidence: Mapping[int, Evidence]) -> list[int]:
+        nouns = [g for g, said in evidence.items() if g in scores and said.noun and said.best >= _NAMED]
+        found: list[int] = []
+        for group in sorted(nouns, key=lambda one: (-scores[one], one)):
+            if not any(self._tree.related(group, other) for other in found):
+                found.append(group)
+        return found
+
+    def related(self, left: str, right: str) -> bool:
+        """Whether one of two groups holds the other."""
+        codes = self._tree.codes
+        return self._tree.related(codes.index(left), codes.index(right))
 
     def _leads(
         self,

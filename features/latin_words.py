@@ -19,6 +19,7 @@ from features.draft import Piece
 from features.goods_words import chinese_goods, han_sounds, korean_goods, latin_goods
 
 TOKEN = re.compile("(?<![a-z0-9])[a-z]{2,40}(?![a-z0-9])")
+_ANY = re.compile("[a-z]{1,40}")
 _APART = re.compile(r"(?<![a-z0-9'&])([a-z]{1,20})( | [-~] | ?~ ?)(?=([a-z]{1,20})(?![a-z0-9'&]))")
 _BRACKETED = re.compile(
     r"(?<![a-z0-9])[a-z]*(?:[a-z][(\[<「【{]|(?<![a-z0-9])[(\[<「【{](?=[a-z]{1,2}[)\]>」】}][a-z]))"
@@ -44,18 +45,23 @@ _LEAST_SOUND = 5
 _COVERED = 0.6
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def _is_plain(word: str) -> bool:
     """Whether everybody reads this as a word: English, ours, or a plural."""
     return words.is_word(word) or word in latin_goods() or (word.endswith("s") and words.is_word(word[:-1]))
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def _is_common(word: str) -> bool:
     """Whether a word stands for itself beside another one; short ones only where everybody uses them."""
     return word in words.known_words() or words.frequency(word) >= (
         _COMMON if len(word) > 3 else _COMMON_SHORT
     )
+
+
+@lru_cache(maxsize=65_536)
+def _is_usual(word: str) -> bool:
+    return _is_plain(word) or _is_common(word)
 
 
 @cache
@@ -217,9 +223,10 @@ def mend(token: str) -> list[Piece] | None:
 
 def disguised(text: str) -> bool:
     """Whether any token of a text stands for another word, or was cut in two."""
-    if any(meant(token) for token in TOKEN.findall(text)):
-        return True
-    return any(_cut(match) for match in _APART.finditer(text))
+    odd = [token for token in _ANY.findall(text) if not _is_usual(token)]
+    if not odd:
+        return False
+    return any(meant(token) for token in odd) or any(_cut(match) for match in _APART.finditer(text))
 
 
 def _cut(match: re.Match[str]) -> bool:

@@ -15,12 +15,13 @@ from features.schema import Listing
 from features.taxonomy import Taxonomy, load_taxonomy
 from training.explain import Explainer
 from training.heads import logit, sigmoid
-from training.manifest import Manifest, read_manifest, require_encoder
+from training.lab_scores import LabScores
+from training.manifest import BundleError, Manifest, read_manifest, require_encoder
 from training.past import PastResults
 from training.reading import Reader, Reading
 from training.scores import BASES, PastResult, Phrase, Scores
 from training.taxonomy_mark import require_taxonomy
-from training.weights import LabHeads, Model, read_model
+from training.weights import FILES, LabHeads, Model, read_model
 
 _POLICY, _PRIOR, _RECALL, _LAB = (BASES.index(name) for name in ("policy", "prior", "recall", "lab"))
 # Below this many past positives the level of a hazard comes more from the group prior than from recalls.
@@ -135,8 +136,8 @@ class Bundle:
         known = self._recent.get(id(listing))
         if known is not None and known[0] is listing:
             return known[1], known[2]
-        readings, embeddings = self.read([listing])
-        return readings[0], embeddings[0]
+        self.score([listing])
+        return self._recent[id(listing)][1:]
 
     def score(self, listings: Sequence[Listing], photos: Sequence[np.ndarray | None] | None = None) -> Scores:
         """Score a block of listings; each row depends on its own listing alone.
@@ -151,12 +152,14 @@ class Bundle:
         if photos is None and self.look is not None and self.model.image is not None:
             photos = [self.look(listing) for listing in listings]
         readings, embeddings = self.read(listings)
-        q, p, basis, p_noncompliant = self.laboratory(readings, embeddings, photos)
+        rows = LabScores(*self.laboratory(readings, embeddings, photos))
+        self._look_again(listings, readings, rows, photos)
         if "covert_camera" in self.manifest.hazards:
-            p[:, self.manifest.hazards.index("covert_camera")] = [
+            rows.p[:, self.manifest.hazards.index("covert_camera")] = [
                 self._covert_probability(listing, reading)
                 for listing, reading in zip(listings, readings, strict=True)
             ]
+        q, p, basis, p_noncompliant = rows
         return Scores(
             listing_ids=tuple(listing.id for listing in listings),
             p_noncompliant=p_noncompliant,
@@ -168,6 +171,32 @@ class Bundle:
             audiences=tuple(reading.audience for reading in readings),
             languages=tuple(reading.language for reading in readings),
         )
+
+    def _look_again(
+        self,
+        listings: Sequence[Listing],
+        readings: list[Reading],
+        rows: LabScores,
+        photos: Sequence[np.ndarray | None] | None,
+    ) -> None:
+        """Put a riskier reading in place of the first one, for listings that may hide what they offer."""
+        point = self.manifest.operating_points.get("review")
+        found = [
+            (i, other)
+            for i, listing in enumerate(listings if point else ())
+            for other in self._reader.others(listing, readings[i])
+        ]
+        if not found or point is None:
+            return
+        embeddings = self.encoder.encode([other.view.text for _, other in found])
+        of = None if photos is None else [photos[i] for i, _ in found]
+        again = LabScores(*self.laboratory([other for _, other in found], embeddings, of))
+        near, nearer = (part.nearness(point, self.manifest.hazards) for part in (rows, again))
+        for at, (i, other) in enumerate(found):
+            if nearer[at] > near[i]:
+                near[i], readings[i] = nearer[at], other
+                rows.take(i, again, at)
+                self._recent[id(listings[i])] = (listings[i], other, embeddings[at])
 
     def laboratory(
         self,
@@ -251,7 +280,7 @@ class Bundle:
         basis[:, at] = np.where(weight >= 0.5, np.int8(_LAB), basis[:, at])
 
     def _covert_probability(self, listing: Listing, reading: Reading) -> float:
-        score = self._covert.score_listing(listing, reading.view.title)
+        score = self._covert.score_listing(listing, reading.title)
         return score.probability if score.evidence else NO_CAMERA
 
     def explain(self, listing: Listing, hazards: Sequence[str], limit: int = 5) -> tuple[Phrase, ...]:
@@ -268,7 +297,7 @@ class Bundle:
         return tuple(sorted(phrases, key=lambda phrase: -phrase.weight)[:limit])
 
     def _covert_phrases(self, listing: Listing, reading: Reading) -> Iterator[Phrase]:
-        for span in self._covert.score_listing(listing, reading.view.title).evidence:
+        for span in self._covert.score_listing(listing, reading.title).evidence:
             if span.weight > 0:
                 yield Phrase(
                     span.field, span.start, span.end, span.text, round(span.weight, 3), "covert_camera"

@@ -7,6 +7,7 @@ import click
 from serving.commands.access import access
 from serving.commands.audit import audit, retention
 from serving.commands.bans import bans, catalogue
+from serving.commands.bundle import bundle
 from serving.commands.events import events
 from serving.commands.evidence import evidence
 from serving.commands.labs import GROUPS as LABORATORY
@@ -36,7 +37,7 @@ def main() -> None:
 
 
 FOLLOW_UP = (notices, reconcile, complaints, sellers, evidence, events)
-GROUPS = (bans, catalogue, audit, retention, access, policy, taxonomy)
+GROUPS = (bans, catalogue, audit, retention, access, policy, taxonomy, bundle)
 for group in (*SCORING, *TRAINING, *SERVE, *GROUPS, *SCIENCE, plan, *LABORATORY, *FOLLOW_UP):
     main.add_command(group)
 with_taxonomy(main)

@@ -11,6 +11,7 @@ from features.taxonomy import load_taxonomy
 from serving.policy.binding import bind
 from serving.policy.document import load_policy
 from serving.settings import STARTER, Settings
+from serving.supply.signatures import check_trust
 from training.manifest import read_manifest
 from training.taxonomy_mark import require_taxonomy
 
@@ -38,10 +39,12 @@ def check_settings(settings: Settings) -> None:
         # Where it cannot be used it is refused at the start, and the starter bundle decides.
         with suppress(UserError, OSError):
             found = read_manifest(champion)
+            check_trust(champion, settings.supply.trusted_keys)
             require_taxonomy(found, taxonomy)
             manifest = found
     if manifest is None:
         manifest = read_manifest(settings.bundle or STARTER)
+        check_trust(settings.bundle or STARTER, settings.supply.trusted_keys)
         require_taxonomy(manifest, taxonomy)
     bind(policy, manifest.operating_points, taxonomy)
 

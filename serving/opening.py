@@ -38,7 +38,7 @@ def open_engine(settings: Settings) -> Engine:
         note_loaded(store, predictor, used)
         eyes = open_eyes(settings.image_hosts, settings.image_folder)
         folder = photo_folder(settings.store, os.environ)
-        office = office_of(store, predictor, load_reader(settings.matcher), eyes, folder)
+        office = office_of(store, predictor, load_reader(settings.matcher, settings.supply.trusted_keys), eyes, folder)
     except BaseException:
         store.close()
         raise

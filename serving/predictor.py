@@ -5,28 +5,20 @@ The service and the batch use this same class, so that a listing gets the same d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal, Protocol, cast
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import cast
 
 import numpy as np
 
 from features.certification import Register
 from features.groups import ancestors
+from features.remembering import RememberingEncoder
 from features.risk import exposure_of, harm_of, injury_probability, risk_level
 from features.schema import Listing
-from features.taxonomy import Taxonomy
-from serving.decisions import (
-    Decision,
-    Earlier,
-    HazardScore,
-    PhotosSeen,
-    compare,
-    field_digests,
-    new_decision_id,
-)
-from serving.policy.binding import OperatingPoints, bind
+from serving.decisions import Decision, Earlier, HazardScore, compare, field_digests, new_decision_id
+from serving.judging import Checks, Clock, Compared, Explain, Judgement, Risk, Scorer, ScoringError, utc_now
+from serving.policy.binding import bind
 from serving.policy.certificates import KcCheck
 from serving.policy.document import PolicyDocument, load_policy
 from serving.policy.evaluation import (
@@ -39,125 +31,12 @@ from serving.policy.evaluation import (
     risk_rank,
 )
 from serving.settings import STARTER, Settings
-from training.scores import BASES, PastResult, Phrase, Scores
-
-Explain = Literal["acted", "always", "never"]
-Clock = Callable[[], datetime]
-CertificateCheck = Callable[[Listing, str, str], frozenset[str]]
-MatchCheck = Callable[[Sequence[Listing]], "Sequence[Compared]"]
+from training.scores import BASES, Scores
 
 _EXPLAINED_HAZARDS = 3
 _FIRST = Listing(
     id="first", title="Mini c a m e r a 시계 玩具 3+", description="Ages 3 and up", category=["Toys"]
 )
-
-
-class ManifestLike(Protocol):
-    """What serving reads of a bundle's manifest."""
-
-    @property
-    def operating_points(self) -> OperatingPoints:
-        """Name -> hazard code (or ``p_noncompliant``) -> probability."""
-        ...
-
-
-class Scorer(Protocol):
-    """A loaded bundle, as far as serving uses it."""
-
-    @property
-    def version(self) -> str:
-        """Name and hash of the bundle."""
-        ...
-
-    @property
-    def manifest(self) -> ManifestLike:
-        """What the bundle says of itself."""
-        ...
-
-    @property
-    def taxonomy(self) -> Taxonomy:
-        """The taxonomy it was trained with."""
-        ...
-
-    def score(self, listings: Sequence[Listing]) -> Scores:
-        """Score a block of listings."""
-        ...
-
-    def explain(self, listing: Listing, hazards: Sequence[str], limit: int = 5) -> tuple[Phrase, ...]:
-        """Return the phrases of the seller that moved these hazards most."""
-        ...
-
-    def nearest(self, listing: Listing, limit: int = 3) -> tuple[PastResult, ...]:
-        """Return the past results nearest to the listing."""
-        ...
-
-
-class ScoringError(RuntimeError):
-    """The bundle gave something that is no score; nothing may be decided on it."""
-
-
-def utc_now() -> datetime:
-    """Return the time now, in UTC."""
-    return datetime.now(UTC)
-
-
-def _no_findings(listing: Listing, group: str, audience: str) -> frozenset[str]:
-    return frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What came of comparing a listing with banned items; ``photos`` is None where there was none to look at."""
-
-    matches: tuple[MatchFact, ...] = ()
-    photos: PhotosSeen | None = None
-
-
-def _no_matches(listings: Sequence[Listing]) -> Sequence[Compared]:
-    return [Compared()] * len(listings)
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """What is looked up beside the score: certificates against the register, the listing against the bank."""
-
-    certificates: CertificateCheck = _no_findings
-    matches: MatchCheck = _no_matches
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """Risk of a block of listings.
-
-    Attributes
-    ----------
-    injury
-        ndarray of shape (n_listings, n_hazards): probability of injury.
-    level
-        ndarray of str of shape (n_listings, n_hazards).
-    worst
-        Worst level of each listing.
-    harm
-        ndarray of shape (n_listings,): expected harm.
-    """
-
-    injury: np.ndarray
-    level: np.ndarray
-    worst: tuple[RiskLevel, ...]
-    harm: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What was found of one listing of a block: what the policy saw and said, when, and why."""
-
-    facts: PolicyFacts
-    verdict: Verdict
-    at: datetime
-    reasons: tuple[Phrase, ...]
-    past_results: tuple[PastResult, ...]
-    photos: PhotosSeen | None = None
-    policy_version: str = ""
 
 
 class Predictor:
@@ -226,6 +105,7 @@ class Predictor:
         self, listings: Sequence[Listing], explain: Explain = "acted"
     ) -> tuple[Scores, Risk, list[Judgement]]:
         """Come to a judgement on each listing of a block, without writing decisions out; as `decide`."""
+        self.checks.before(listings)
         scores = self.bundle.score(listings)
         self._check(scores, len(listings))
         risk = self._risk(scores, listings)
@@ -381,7 +261,12 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
 
     policy = load_policy(settings.policy)
     register = None if settings.register is None else Register.read(settings.register)
+    if settings.supply.trusted_keys is not None:
+        from serving.supply.signatures import check_trust
+
+        check_trust(settings.bundle or STARTER, settings.supply.trusted_keys)
     bundle = Bundle.load(settings.bundle or STARTER)
+    bundle.encoder = RememberingEncoder(bundle.encoder)
     if bundle.image_encoder is not None:
         from serving.bans.photo_vectors import photo_vectors
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, get_args
 from features.errors import UserError
 from features.own_files import FILES, OwnFilesError, checked_folder
 from serving.access.settings import AccessSettings, read_access
+from serving.supply.settings import SupplySettings, read_supply
 
 PREFIX = "LISTING_RISK_"
 STARTER = Path(__file__).with_name("starter")
@@ -86,6 +87,7 @@ class Settings:
     image_folder: Path | None = None
     webhook_hosts: str = ""
     access: AccessSettings = field(default_factory=AccessSettings)
+    supply: SupplySettings = field(default_factory=SupplySettings)
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
@@ -152,6 +154,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         image_folder=reader.read("IMAGE_FOLDER", None, Path, "a folder"),
         webhook_hosts=reader.read("WEBHOOK_HOSTS", "", str, "hosts separated by commas"),
         access=read_access(environ),
+        supply=read_supply(environ),
     )
     if reader.problems:
         raise SettingsError("; ".join(reader.problems))

@@ -16,7 +16,7 @@ from features.taxonomy import Taxonomy, load_taxonomy
 from training.explain import Explainer
 from training.heads import logit, sigmoid
 from training.lab_scores import LabScores
-from training.manifest import BundleError, Manifest, read_manifest, require_encoder
+from training.manifest import Manifest, read_manifest, require_encoder, require_files
 from training.past import PastResults
 from training.reading import Reader, Reading
 from training.scores import BASES, PastResult, Phrase, Scores
@@ -112,6 +112,7 @@ class Bundle:
             When a file is missing, changed, or made for another contract, taxonomy or encoder.
         """
         manifest = read_manifest(folder)
+        require_files(manifest, FILES)
         model, past = read_model(folder, manifest.hazards)
         return cls(
             manifest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,18 @@ def read_manifest(folder: Path) -> Manifest:
                 f"The file {name!r} of the bundle {folder} was changed after it was written; refused."
             )
     return manifest
+
+
+def require_files(manifest: Manifest, names: Iterable[str]) -> None:
+    """Check that a manifest names the hash of every file that is read.
+
+    Raises
+    ------
+    BundleError
+        When it does not: anything could stand there.
+    """
+    if unnamed := sorted(set(names) - manifest.files.keys()):
+        raise BundleError(
+            f"The manifest of the bundle {manifest.name!r} names no hash of {', '.join(unnamed)}, so that anything "
+            "could stand there; refused. Train it again."
+        )

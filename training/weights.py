@@ -130,6 +130,10 @@ def save_bundle(folder: Path, manifest: Manifest, model: Model, past: PastResult
     return write_manifest(folder, manifest)
 
 
+FILES = frozenset({ARRAYS, "terms.json", "past_results.jsonl"})
+"""What is read of a bundle beside its manifest."""
+
+
 def read_model(folder: Path, codes: Sequence[str]) -> tuple[Model, PastResults]:
     """Read what `save_bundle` wrote, apart from the manifest, which vouches for these files.
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from features.encoders import load_encoder
+from features.weights import sha256_of
 from serving.bans.bank import OfferReader
 from serving.bans.book import BanBook
 from serving.bans.catalogue import Catalogue
@@ -23,20 +24,38 @@ from serving.store import Store
 from serving.store.bans import read_ban_rows
 from serving.store.catalogue import count_rows
 from serving.store.engine import reading
+from serving.supply.signatures import check_trust
 from training.matcher import Matcher, MatcherError
 
 STARTER_MATCHER = Path(__file__).with_name("matcher.safetensors")
 """Made from the sample catalogue alone; `training.matcher_fit` makes better ones from published pairs."""
+STARTER_MATCHER_SHA256 = "088ba060bb1b6c5968550f58f9257c7d07f522c96ff9fca257d8741fb52c0bb6"
 
 
-def load_reader(path: Path | None = None) -> OfferReader:
+def load_reader(path: Path | None = None, trusted_keys: Path | None = None) -> OfferReader:
     """Load the matcher and the encoder that it was made with.
+
+    Parameters
+    ----------
+    path
+        A matcher of one's own; None for the package's.
+    trusted_keys
+        Public keys of which one must have signed a matcher of one's own; None asks for no signature.
 
     Raises
     ------
+    SignatureError
+        When no trusted key has signed it.
     MatcherError
-        When the file cannot be used, or the encoder here is not the one it was made with.
+        When the file cannot be used, the package's own has other bytes, or the encoder here is not the one it was
+        made with.
     """
+    if path is None and (got := sha256_of(STARTER_MATCHER)) != STARTER_MATCHER_SHA256:
+        raise MatcherError(
+            f"got {STARTER_MATCHER} with SHA-256 {got}, expected {STARTER_MATCHER_SHA256}: install the package again"
+        )
+    if path is not None:
+        check_trust(path, trusted_keys)
     matcher = Matcher.load(path or STARTER_MATCHER)
     encoder = load_encoder(matcher.header.encoder)
     if encoder.identity.sha256 != matcher.header.encoder_sha256:
@@ -87,7 +106,8 @@ def open_office(store: str, settings: Settings, matcher: Path | None = None) -> 
     with Store(store) as opened:
         eyes = open_eyes(settings.image_hosts, settings.image_folder)
         folder = photo_folder(store, os.environ)
-        office = office_of(opened, load_predictor(settings), load_reader(matcher), eyes, folder)
+        predictor, reader = load_predictor(settings), load_reader(matcher, settings.supply.trusted_keys)
+        office = office_of(opened, predictor, reader, eyes, folder)
         try:
             yield office
         finally:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from serving.commands.options import FILE, actor_option, clear, show, store_option, who
+from serving.commands.options import FILE, actor_option, clear, settings_of, show, store_option, who
 
 if TYPE_CHECKING:
     from features.reader import ColumnMap
@@ -42,9 +42,8 @@ def _office(
     store: str, bundle: Path | None = None, policy: Path | None = None, matcher: Path | None = None
 ) -> Iterator[BanOffice]:
     from serving.bans.office import open_office
-    from serving.settings import Settings
 
-    with open_office(store, Settings(bundle=bundle, policy=policy), matcher) as office:
+    with open_office(store, settings_of(bundle, policy), matcher) as office:
         yield office
 
 

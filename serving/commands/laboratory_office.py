@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from serving.commands.options import FILE
+from serving.commands.options import FILE, settings_of
 
 if TYPE_CHECKING:
     from serving.labs.loop import LabOffice
@@ -44,9 +44,8 @@ def lab_office(store: str, maps: Path | None = None, **model: Path | None) -> It
     from serving.bans.office import open_office
     from serving.labs.columns import load_columns
     from serving.labs.loop import LabOffice
-    from serving.settings import Settings
 
-    settings = Settings(bundle=model.get("bundle"), policy=model.get("policy"))
+    settings = settings_of(model.get("bundle"), model.get("policy"))
     with open_office(store, settings, model.get("matcher")) as bans:
         yield LabOffice(bans.store, bans, maps=load_columns(maps))
 

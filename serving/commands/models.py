@@ -46,8 +46,12 @@ def _folder_of(bundle: str) -> Path:
 def _kept(store: str, bundle: str) -> Kept:
     from serving.keeping import beside_store
     from serving.models.promotion import keep
+    from serving.supply.settings import read_supply
+    from serving.supply.signatures import check_trust
 
-    return keep(_folder_of(bundle), beside_store(store, "bundles", os.environ))
+    folder = _folder_of(bundle)
+    check_trust(folder, read_supply(os.environ).trusted_keys)  # the service would refuse it; say so now
+    return keep(folder, beside_store(store, "bundles", os.environ))
 
 
 def _day(moment: datetime | None) -> date | None:

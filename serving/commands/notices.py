@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from serving.commands.options import FILE, actor_option, clear, show, store_option, who
+from serving.commands.options import FILE, actor_option, clear, settings_of, show, store_option, who
 
 if TYPE_CHECKING:
     from serving.notices.desk import NoticeDesk
@@ -54,9 +54,8 @@ def open_notices(
     from serving.bans.office import open_office
     from serving.notices.desk import NoticeDesk
     from serving.notices.office import NoticeOffice
-    from serving.settings import Settings
 
-    with open_office(store, Settings(bundle=bundle, policy=policy), matcher) as bans:
+    with open_office(store, settings_of(bundle, policy), matcher) as bans:
         yield NoticeOffice(NoticeDesk(bans.store), bans)
 
 

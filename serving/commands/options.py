@@ -16,6 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
+    from serving.settings import Settings
 
 USER, OUTSIDE = 2, 3
 STORE_VARIABLE = "LISTING_RISK_STORE"
@@ -153,6 +154,13 @@ def bundle_path(reference: str | None) -> Path | None:
 def predictor_of(bundle: str | None, policy: Path | None) -> Predictor:
     """Load a predictor with a bundle and a policy, or with those that come with the package."""
     from serving.predictor import load_predictor
-    from serving.settings import Settings
 
-    return load_predictor(Settings(bundle=bundle_path(bundle), policy=policy))
+    return load_predictor(settings_of(bundle_path(bundle), policy))
+
+
+def settings_of(bundle: Path | None, policy: Path | None) -> Settings:
+    """Return settings with the bundle and policy of a command, and whom this machine trusts to sign bundles."""
+    from serving.settings import Settings
+    from serving.supply.settings import read_supply
+
+    return Settings(bundle=bundle, policy=policy, supply=read_supply(os.environ))

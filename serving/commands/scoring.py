@@ -18,6 +18,7 @@ from serving.commands.options import (
     console,
     policy_option,
     predictor_of,
+    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,6 @@ def batch(
     from serving.batch.partition import Reading
     from serving.batch.run import plan_for, score_files
     from serving.commands.batch_progress import Progress
-    from serving.settings import Settings
 
     if source.is_dir():
         pairs = outputs_for(sources_in(source), source, output, f".{form}")
@@ -153,7 +153,7 @@ def batch(
     else:
         check_output(output)
         pairs = [(source, output)]
-    settings = Settings(bundle=bundle_path(bundle), policy=policy)
+    settings = settings_of(bundle_path(bundle), policy)
     reading = Reading(_columns(columns), dict(_pair(entry) for entry in defaults))
     with Progress(console(), pairs) as progress, _engine(settings, **engine) as (scorer, hazards):
         plan = plan_for(

@@ -21,7 +21,8 @@ from serving.store import ModelRecord, OutboxEvent, Store
 from serving.store.engine import reading
 from serving.store.model_history import ModelEvent, read_model_events
 from serving.store.records import Row
-from training.manifest import read_manifest
+from serving.supply.signatures import SIGNATURES
+from training.manifest import MANIFEST, read_manifest
 
 CHAMPION = "champion"
 PROPOSED = "proposed"
@@ -30,6 +31,9 @@ REFUSED = "refused"
 SHADOW = "shadow"
 SHADOW_ENDED = "shadow ended"
 LOADED = "loaded"
+
+
+_BESIDE = (MANIFEST, SIGNATURES)
 
 
 class PromotionError(UserError):
@@ -90,10 +94,11 @@ def keep(folder: Path, shelf: Path) -> Kept:
         shelf.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=shelf) as place:
             copy = Path(place) / "bundle"
-            shutil.copytree(
-                folder, copy, ignore=lambda _, names: set(names) - {*manifest.files, "manifest.json"}
-            )
+            shutil.copytree(folder, copy, ignore=lambda _, names: set(names) - {*manifest.files, *_BESIDE})
             copy.rename(target)
+    elif (folder / SIGNATURES).is_file() and folder.resolve() != target.resolve():
+        # The same bundle, signed since, or by another key.
+        shutil.copyfile(folder / SIGNATURES, target / SIGNATURES)
     read_manifest(target)
     return Kept(version, target)
 

@@ -1,9 +1,9 @@
-"""Signatures of bundles: who vouches that a folder of weights is the one that was trained and looked at.
+"""Signatures of bundles and matchers: who vouches that weights are those that were trained and looked at.
 
 A bundle's manifest names the SHA-256 of every file; `signatures.json` beside it holds Ed25519 signatures over the
-manifest's bytes. Several may stand there, so that keys are changed without a gap: sign with the new key, trust both,
-then trust the new one alone. Keys are PEM files as other tools make and read them
-(``openssl genpkey -algorithm ed25519``).
+manifest's bytes. A matcher is one file, its signatures lie beside it. Several may stand there, so that keys are
+changed without a gap: sign with the new key, trust both, then trust the new one alone. Keys are PEM files as other
+tools make and read them (``openssl genpkey -algorithm ed25519``).
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import UserError
-from training.manifest import MANIFEST, read_manifest
+from training.manifest import MANIFEST, file_hash, read_manifest
 
 SIGNATURES = "signatures.json"
 FORMAT = "listing-risk signatures 1"
 # A key that signs bundles must not be led to sign anything else: what is signed starts with these words.
 _DOMAIN = b"listing-risk bundle signature 1\n"
+_DOMAIN_FILE = b"listing-risk matcher signature 1\n"
 _MOST = 20
 _SIZE_MAX = 100_000
 _PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]{1,400}-----END PUBLIC KEY-----")
@@ -175,8 +176,8 @@ def read_trusted(path: Path) -> tuple[Ed25519PublicKey, ...]:
     return tuple(found)
 
 
-def sign_bundle(folder: Path, key: Ed25519PrivateKey, at: datetime, by: str) -> Signed:
-    """Sign a whole bundle; signatures of other keys that still hold for it are kept, earlier ones of this key not.
+def sign_bundle(target: Path, key: Ed25519PrivateKey, at: datetime, by: str) -> Signed:
+    """Sign a whole bundle, or a matcher; signatures of other keys are kept, earlier ones of this key not.
 
     Raises
     ------
@@ -185,80 +186,92 @@ def sign_bundle(folder: Path, key: Ed25519PrivateKey, at: datetime, by: str) -> 
     SignatureError
         When the folder cannot be written.
     """
-    manifest = read_manifest(folder)
-    content = (folder / MANIFEST).read_bytes()
+    what = _what(target)
     name = key_id(key.public_key())
-    fresh = _Signature(key=name, signature=key.sign(_message(content)).hex(), at=at, by=by[:256])
+    fresh = _Signature(key=name, signature=key.sign(what.message).hex(), at=at, by=by[:256])
     try:
-        others = [one for one in _read(folder) if one.key != name]
+        others = [one for one in _read(what.signatures) if one.key != name]
     except SignatureError:
         others = []
     kept = _Signatures(format=FORMAT, signatures=(*others[-(_MOST - 1) :], fresh))
-    draft = folder / f".{SIGNATURES}.{os.getpid()}"
+    draft = what.signatures.with_name(f".{what.signatures.name}.{os.getpid()}")
     try:
         draft.write_text(kept.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        draft.replace(folder / SIGNATURES)
+        draft.replace(what.signatures)
     except OSError as error:
         raise SignatureError(
-            f"got {folder}, which cannot be written ({error.strerror}): copy the bundle to a folder of your own"
+            f"got {target}, beside which nothing can be written ({error.strerror}): copy it to a folder of your own"
         ) from None
-    return Signed(f"{manifest.name}+{manifest.digest[:8]}", name, at, by)
+    return Signed(what.name, name, at, by)
 
 
-def verify_bundle(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Signed:
-    """Check that the bundle is whole and that a trusted key has signed it.
+def verify_bundle(target: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Signed:
+    """Check that the bundle is whole and that a trusted key has signed it; a matcher alike.
 
     Raises
     ------
     BundleError
         When it is no whole bundle.
     SignatureError
-        When nobody signed it, only keys that are not trusted did, or a signature is not of this manifest.
+        When nobody signed it, only keys that are not trusted did, or a signature is of something else.
     """
-    manifest = read_manifest(folder)
-    message = _message((folder / MANIFEST).read_bytes())
+    what = _what(target)
     by_id = {key_id(key): key for key in trusted}
-    signatures = _read(folder)
+    signatures = _read(what.signatures)
     known = [one for one in signatures if one.key in by_id]
     if not signatures:
         raise SignatureError(
-            f"The bundle {folder} is not signed; expected a signature by {_names(by_id)}. "
-            "Sign it with `listing-risk bundle sign`, or name another bundle."
+            f"{target} is not signed; expected a signature by {_names(by_id)}. "
+            "Sign it with `listing-risk bundle sign`, or name another."
         )
     if not known:
         raise SignatureError(
-            f"The bundle {folder} is signed by {_names(one.key for one in signatures)}, which is not trusted here; "
+            f"{target} is signed by {_names(one.key for one in signatures)}, which is not trusted here; "
             f"expected {_names(by_id)}. Have it signed by one of them, or add its public key to the trusted ones."
         )
     for one in known:
         try:
-            by_id[one.key].verify(bytes.fromhex(one.signature), message)
+            by_id[one.key].verify(bytes.fromhex(one.signature), what.message)
         except InvalidSignature:
             continue
-        return Signed(f"{manifest.name}+{manifest.digest[:8]}", one.key, one.at, one.by)
+        return Signed(what.name, one.key, one.at, one.by)
     raise SignatureError(
-        f"The signature of the bundle {folder} by {_names(one.key for one in known)} is not of this manifest: it was "
-        "changed after it was signed, or the signature was taken from another bundle. Refused."
+        f"The signature of {target} by {_names(one.key for one in known)} is not of what lies there: it was changed "
+        "after it was signed, or the signature was taken from another. Refused."
     )
 
 
-def check_trust(folder: Path, trusted_keys: Path | None) -> Signed | None:
-    """Check a bundle that is to serve, where the settings ask for signatures; None where they do not.
+@dataclass(frozen=True, slots=True)
+class _What:
+    """Something to be signed: its name, the bytes that are signed, and where its signatures lie."""
+
+    name: str
+    message: bytes
+    signatures: Path
+
+
+def _what(target: Path) -> _What:
+    if target.is_file():
+        digest = file_hash(target)
+        place = target.with_name(f"{target.name}.{SIGNATURES}")
+        return _What(f"{target.stem}+{digest[:8]}", _DOMAIN_FILE + digest.encode(), place)
+    manifest = read_manifest(target)
+    digest = file_hash(target / MANIFEST)
+    return _What(f"{manifest.name}+{manifest.digest[:8]}", _DOMAIN + digest.encode(), target / SIGNATURES)
+
+
+def check_trust(target: Path, trusted_keys: Path | None) -> Signed | None:
+    """Check a bundle or matcher that is to serve, where the settings ask for signatures; None where they do not.
 
     Raises
     ------
     BundleError, SignatureError
     """
-    return None if trusted_keys is None else verify_bundle(folder, read_trusted(trusted_keys))
+    return None if trusted_keys is None else verify_bundle(target, read_trusted(trusted_keys))
 
 
-def _message(manifest: bytes) -> bytes:
-    return _DOMAIN + hashlib.sha256(manifest).hexdigest().encode()
-
-
-def _read(folder: Path) -> tuple[_Signature, ...]:
-    """Read the signatures beside a manifest; none where there is no file."""
-    path = folder / SIGNATURES
+def _read(path: Path) -> tuple[_Signature, ...]:
+    """Read signatures; none where there is no file."""
     try:
         with path.open("rb") as file:
             content = file.read(_SIZE_MAX + 1)
@@ -272,7 +285,7 @@ def _read(folder: Path) -> tuple[_Signature, ...]:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or SIGNATURES
         raise SignatureError(
-            f"The signatures of {folder} cannot be read ({where}: {first['msg']}); sign the bundle again."
+            f"The signatures in {path} cannot be read ({where}: {first['msg']}); sign again."
         ) from None
     if read.format != FORMAT:
         raise SignatureError(f"got signatures of form {read.format[:60]!r}, expected {FORMAT!r}")

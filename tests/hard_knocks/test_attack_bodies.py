@@ -52,9 +52,10 @@ WITH_NUL = [
 ]  # fmt: skip
 
 
-def test_a_null_character_does_not_break_postgresql(attacking, tmp_path, postgresql_url):
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_null_character_does_not_break_postgresql(attacking, tmp_path, store_url):
     """PostgreSQL takes none in text; whatever becomes of it, nothing fails and the store goes on."""
-    with attacking.attacked(tmp_path, postgresql_url) as service:
+    with attacking.attacked(tmp_path, store_url) as service:
         made = service.call("POST", "/v1/score", json={"id": "a", "title": "b"}).json()["decision_id"]
         for path, body in WITH_NUL:
             answer = service.call("POST", path.replace("MADE", made), json=body)

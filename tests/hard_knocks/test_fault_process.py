@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import importlib.util
-import io
 import os
 import resource
 import socket
@@ -14,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 
@@ -94,23 +91,6 @@ def test_no_file_handle_is_left(faults, start, long):
     victim.check()
 
 
-def test_the_store_cannot_be_opened_for_want_of_handles(faults, start):
-    """Not one handle more than are open: new connections to the store fail, and say so."""
-    victim = start()
-    with httpx.Client(base_url=victim.address, timeout=60) as kept:
-        assert kept.get("/readyz").status_code == 200
-        none = faults.limited(victim.workers(), resource.RLIMIT_NOFILE, lambda _: 8)
-        with none:
-            faults.wait_until(
-                lambda: victim.ask(kept, "early", risky=False).status_code in (200, 503), "an answer"
-            )
-            faults.wait_until(lambda: kept.get("/readyz").status_code in (200, 503), "a state")
-        victim.wait_ready()
-    victim.load()
-    victim.wait_more()
-    victim.check()
-
-
 def faketime() -> Path | None:
     """The library that fakes the time of a process, where it works here."""
     found = importlib.util.find_spec("libfaketime")
@@ -152,12 +132,3 @@ def test_the_clock_jumps(faults, start, tmp_path, long):
     with Store(victim.store) as store:
         report = verify(store)
     assert report.intact and report.clock_steps_back >= 2
-
-
-def large_photo(side: int) -> str:
-    """A photo of few bytes and many pixels, within what is allowed."""
-    from PIL import Image
-
-    held = io.BytesIO()
-    Image.new("RGB", (side, side), (180, 40, 40)).save(held, "PNG")
-    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 
@@ -123,10 +124,16 @@ def set_read_only(server, to: str) -> None:
     ) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {to}".encode())
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = %s",
-            [name],
-        )
+    throw_out(server)
+
+
+def throw_out(server) -> None:
+    """End every connection but our own."""
+    import psycopg
+
+    others = "pid <> pg_backend_pid() AND datname = current_database()"
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}".encode())
 
 
 @contextmanager
@@ -142,11 +149,28 @@ def restarted(server) -> Iterator[None]:
         server.ensure_postgres_running()
 
 
+def no_handle_for_a_new_connection(faults, victim, server) -> None:
+    """The workers lose their connections and may open no file: they say so to whoever is still connected."""
+    with httpx.Client(base_url=victim.address, timeout=60) as kept:
+
+        def says_so() -> bool:
+            answer = kept.get("/readyz")
+            return answer.status_code == 503 and answer.json()["errors"][0]["got"] == "no-handles"
+
+        assert kept.get("/readyz").status_code == 200
+        with faults.limited(victim.workers(), resource.RLIMIT_NOFILE, lambda _: 8):
+            throw_out(server)
+            faults.wait_until(says_so, "no handle is left")
+    victim.wait_ready()
+    victim.wait_more()
+
+
 def test_postgresql_becomes_read_only_and_goes_away(faults, start, server, long):
     """Workers that are killed while it is away can load nothing: they say so, and are ready when it is back."""
     victim = start(server.get_uri())
     for _ in range(3 if long else 1):
         suffer(victim, read_only(server), "read-only", words="may only be read")
+        no_handle_for_a_new_connection(faults, victim, server)
         with restarted(server):
             victim.wait_refused()
             for worker in victim.workers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,31 +31,45 @@ class RememberingEncoder:
         # Two generations: what was asked for lately moves to the young one, the old one is dropped as a whole.
         self._young: dict[str, np.ndarray] = {}
         self._old: dict[str, np.ndarray] = {}
+        self._announced = threading.local()
 
     @property
     def identity(self) -> EncoderIdentity:
         """That of the encoder inside."""
         return self.encoder.identity
 
+    def announce(self, texts: Sequence[str]) -> None:
+        """Say which texts this thread will ask for soon: they go into one run with what it asks for next."""
+        self._announced.texts = [text for text in texts if len(text) <= _LONGEST]
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Give an ndarray of shape (n_texts, dim), float32, each row of length 1."""
         if isinstance(texts, str):
             return self.encoder.encode(texts)  # which refuses it by name
-        young, old = self._young, self._old
-        known = [young.get(text) if text in young else old.get(text) for text in texts]
+        known = [self._recall(text) for text in texts]
         missing = [text for text, vector in zip(texts, known, strict=True) if vector is None]
+        if not missing and texts:
+            return np.stack([vector for vector in known if vector is not None])
+        soon = [text for text in self._announced.__dict__.pop("texts", ()) if self._recall(text) is None]
+        rows = self.encoder.encode([*missing, *soon])
+        self._remember([*missing, *soon], rows)
         if len(missing) == len(texts):
-            rows = self.encoder.encode(texts)
-            self._remember(texts, rows)
-            return rows
-        fresh = iter(self.encoder.encode(missing) if missing else ())
-        rows = np.stack([next(fresh) if vector is None else vector for vector in known])
-        self._remember(texts, rows)
-        return rows
+            return rows[: len(texts)]
+        fresh = iter(rows)
+        return np.stack([next(fresh) if vector is None else vector for vector in known])
+
+    def _recall(self, text: str) -> np.ndarray | None:
+        found = self._young.get(text)
+        if found is None and (found := self._old.get(text)) is not None:
+            self._keep(text, found)
+        return found
 
     def _remember(self, texts: Sequence[str], rows: np.ndarray) -> None:
         for text, row in zip(texts, rows, strict=True):
-            if len(text) <= _LONGEST and text not in self._young:
-                if len(self._young) >= self.kept:
-                    self._old, self._young = self._young, {}
-                self._young[text] = row.copy()
+            if len(text) <= _LONGEST:
+                self._keep(text, row.copy())
+
+    def _keep(self, text: str, row: np.ndarray) -> None:
+        if len(self._young) >= self.kept:
+            self._old, self._young = self._young, {}
+        self._young[text] = row

@@ -15,7 +15,7 @@ from serving.store.store import Store
 if TYPE_CHECKING:
     from serving.decisions import Earlier
     from serving.policy.document import PolicyDocument
-    from serving.predictor import Checks, Scorer
+    from serving.judging import Checks, Scorer
 
     LoadBundle = Callable[[str], Scorer]
     LoadPolicy = Callable[[str], PolicyDocument]

@@ -10,7 +10,7 @@ from serving.bans.bank import Bank, ReadOffer
 from serving.bans.book import Entry
 from serving.bans.match import Match, PhotoFinding, PhotoResult, PhotoSearch, Tier, combined, shared_words
 from serving.decisions import PhotosSeen
-from serving.predictor import Compared
+from serving.judging import Compared
 from training.matcher import worth_comparing
 
 

@@ -17,7 +17,7 @@ from serving.bans.matching import MatchCheck, MatchFinder
 from serving.bans.photos import pictures_of
 from serving.decisions import Decision
 from serving.events.kinds import decision_events
-from serving.predictor import Explain
+from serving.judging import Explain
 from serving.store import Store
 from serving.store.bans import read_decided_on
 from serving.store.catalogue import Key

@@ -15,7 +15,8 @@ from features.partitions import rows_of
 from features.reader import ColumnMap, ReadRow, RejectedRow, read_row
 from features.schema import FieldError, Listing
 from serving.decisions import reasons_json
-from serving.predictor import Judgement, Predictor
+from serving.judging import Judgement
+from serving.predictor import Predictor
 from training.scores import BASES, Scores
 
 REJECTED, HASHED, KEPT = "_rejected", "_hashed", "_kept"

@@ -180,7 +180,7 @@ def replay(
     from serving.audit.verification import replay as run
     from serving.models.in_force import bundle_of, checks_as_recorded, policy_of
     from serving.policy.certificates import KcCheck
-    from serving.predictor import Checks
+    from serving.judging import Checks
 
     with _recorded(store) as opened:
         usual = Checks(KcCheck(None if register is None else Register.read(register)))

@@ -14,7 +14,7 @@ from serving.decisions import Earlier
 from serving.http.problems import WRONG_FIELDS, ProblemError
 from serving.http.reading import RepeatedKeys
 from serving.policy.evaluation import Action
-from serving.predictor import Explain
+from serving.judging import Explain
 
 PREVIOUS = "previous"
 _ONCE = ", each key once"

@@ -21,7 +21,7 @@ from serving.http.problems import body as problem_body
 from serving.http.reading import check_type, parse_json, read_body
 from serving.http.requests import Item, Refused, explain_of, items_of, read_item
 from serving.http.scoring import Ask, ready_block
-from serving.predictor import Explain
+from serving.judging import Explain
 from serving.recording import Asked, Ready, Recorder, asked_by
 
 PART = 32

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from serving.decisions import Decision
     from serving.doors import Doors, Engine
     from serving.http.requests import Item
-    from serving.predictor import Explain, Predictor
+    from serving.judging import Explain
+    from serving.predictor import Predictor
 
 log = logging.getLogger("serving.score")
 

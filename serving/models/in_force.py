@@ -15,7 +15,8 @@ from serving.store.engine import reading
 from serving.store.versions import Kind, VersionRow, read_last_version, read_versions
 
 if TYPE_CHECKING:
-    from serving.predictor import Checks, Predictor, Scorer
+    from serving.judging import Checks, Scorer
+    from serving.predictor import Predictor
     from serving.store import StoredDecision
 
 LOADED = "loaded"
@@ -101,7 +102,7 @@ def checks_as_recorded(stored: StoredDecision, usual: Checks) -> Checks:
     from features.schema import Listing
     from serving.decisions import PhotoNote, PhotosSeen
     from serving.policy.evaluation import MatchFact
-    from serving.predictor import Compared
+    from serving.judging import Compared
 
     shown = ("tier", "ban_id", "p")
     facts = tuple(

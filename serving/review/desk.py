@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from serving.predictor import utc_now
+from serving.judging import utc_now
 from serving.review.records import records_of
 from serving.review.rules import (
     DeskRules,

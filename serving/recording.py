@@ -92,6 +92,7 @@ def known_before(store: Store | None, items: Sequence[Item]) -> list[Before]:
         with reading(store.engine) as connection:
             rows = read_earlier(connection, list(dict.fromkeys(keys)))
     except Exception as error:  # whatever it was: what is not known of before is not decided about
+        store.writer.doubt()
         raise problem_of(error) from None
     return [_before(item, rows.get(key)) for item, key in zip(items, keys, strict=True)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import Any, Literal
 
@@ -49,9 +50,19 @@ def cause_of(error: BaseException) -> Cause:
         return "no-handles"
     code = getattr(bare, "sqlite_errorcode", None)
     if code is not None:
+        if code & 0xFF == sqlite3.SQLITE_CANTOPEN and not _handle_left():
+            return "no-handles"  # which SQLite's own words do not tell from a file that is not there
         return "full" if code in _SQLITE_WRITE_FAILED else _SQLITE.get(code & 0xFF, "other")
     state = getattr(bare, "sqlstate", None)
     if state:
         return _POSTGRESQL.get(state) or _POSTGRESQL_CLASS.get(state[:2], "other")
     # A connection that cannot be made or broke off carries no state.
     return "away" if type(bare).__name__ in {"OperationalError", "InterfaceError"} else "other"
+
+
+def _handle_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True

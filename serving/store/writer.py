@@ -239,10 +239,8 @@ class Writer:
         """Write nothing of interest: whether the database takes records."""
         try:
             self._probe()
-        except StoreUnavailableError as error:
-            self._down([], error)
-        except (exc.SQLAlchemyError, StoreError, OSError) as error:
-            self._down([], unavailable(error))
+        except Exception as error:
+            self._down([], error if isinstance(error, StoreUnavailableError) else unavailable(error))
 
     def _probe(self) -> None:
         with writing(self._engine) as connection:
@@ -316,7 +314,7 @@ class Writer:
             try:
                 self._engine.dispose()
                 self._probe()
-            except (exc.SQLAlchemyError, StoreError, OSError) as error:
+            except Exception as error:  # the thread must outlive whatever keeps the database away
                 pause = min(pause * 2, self._limits.last_retry_s)
                 with self._condition:
                     self._failures += 1

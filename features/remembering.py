@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from features.encoders import Encoder, EncoderIdentity
+from features.encoding import Encoder, EncoderIdentity
 
 KEPT = 4_096
 """Vectors remembered at least; twice as many at most, 2 kB each."""
 _LONGEST = 1_000
+_in_use: WeakValueDictionary[str, RememberingEncoder] = WeakValueDictionary()
+
+
+def remembered(encoder: Encoder) -> RememberingEncoder:
+    """Return the one remembering encoder of this identity in this process, for as long as somebody uses it."""
+    if isinstance(encoder, RememberingEncoder):
+        return encoder
+    key = encoder.identity.sha256
+    found = _in_use.get(key)
+    if found is None:
+        found = _in_use[key] = RememberingEncoder(encoder)
+    return found
 
 
 class RememberingEncoder:

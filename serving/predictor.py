@@ -13,7 +13,7 @@ import numpy as np
 
 from features.certification import Register
 from features.groups import ancestors
-from features.remembering import RememberingEncoder
+from features.remembering import remembered
 from features.risk import exposure_of, harm_of, injury_probability, risk_level
 from features.schema import Listing
 from serving.decisions import Decision, Earlier, HazardScore, compare, field_digests, new_decision_id
@@ -266,7 +266,7 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
 
         check_trust(settings.bundle or STARTER, settings.supply.trusted_keys)
     bundle = Bundle.load(settings.bundle or STARTER)
-    bundle.encoder = RememberingEncoder(bundle.encoder)
+    bundle.encoder = remembered(bundle.encoder)
     if bundle.image_encoder is not None:
         from serving.bans.photo_vectors import photo_vectors
 

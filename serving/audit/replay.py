@@ -14,8 +14,8 @@ from serving.store.store import Store
 
 if TYPE_CHECKING:
     from serving.decisions import Earlier
-    from serving.policy.document import PolicyDocument
     from serving.judging import Checks, Scorer
+    from serving.policy.document import PolicyDocument
 
     LoadBundle = Callable[[str], Scorer]
     LoadPolicy = Callable[[str], PolicyDocument]

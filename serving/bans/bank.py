@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.encoders import Encoder
+from features.encoding import Encoder
 from features.offer import TITLE_MAX, OfferView, view_of_listing
 from features.offer_index import Near, OfferIndex, Query, print_of
+from features.remembering import RememberingEncoder
 from features.schema import Listing
 from features.titles import title_of
 from serving.bans.book import BanBook, Entry
@@ -50,9 +51,10 @@ class OfferReader:
         vectors = self.encoder.encode([view.title for view in views])
         return [ReadOffer(view, vector) for view, vector in zip(views, vectors, strict=True)]
 
-    def titles(self, listings: Sequence[Listing]) -> list[str]:
-        """Return the texts that `read` encodes, so that they can be encoded together with others before."""
-        return [title_of(listing.title[:TITLE_MAX]).text for listing in listings]
+    def announce(self, listings: Sequence[Listing]) -> None:
+        """Let an encoder that remembers take what `read` encodes into its next run."""
+        if isinstance(self.encoder, RememberingEncoder):
+            self.encoder.announce([title_of(listing.title[:TITLE_MAX]).text for listing in listings])
 
     def marks(self, listings: Sequence[Listing]) -> list[bytes]:
         """Return the prints of listings, to be stored."""

@@ -135,6 +135,11 @@ class MatchCheck:
         self.finder = finder
         self._refresh = refresh
 
+    def announce(self, listings: Sequence[Listing]) -> None:
+        """Say what will have to be encoded for these listings, if there is anything to compare them with."""
+        if len(self.finder.bank):
+            self.finder.reader.announce(listings)
+
     def __call__(self, listings: Sequence[Listing]) -> list[Compared]:
         """Return the matches as the policy reads them, and what was seen of the photos, per listing."""
         if self._refresh is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from features.encoders import load_encoder
+from features.remembering import remembered
 from features.weights import sha256_of
 from serving.bans.bank import OfferReader
 from serving.bans.book import BanBook
@@ -63,7 +63,8 @@ def load_reader(path: Path | None = None, trusted_keys: Path | None = None) -> O
             f"the matcher was made with encoder {matcher.header.encoder} {matcher.header.encoder_sha256[:12]}, got "
             f"{encoder.identity.sha256[:12]}: install its package, or make the matcher again"
         )
-    return OfferReader(matcher, encoder)
+    # The bundle has the same one as a rule, and what it encoded need not be encoded again.
+    return OfferReader(matcher, remembered(encoder))
 
 
 def office_of(
@@ -91,7 +92,7 @@ def office_of(
         live = CataloguePhotos(eyes, folder)
     desk = BanDesk(store, reader, banned).load()
     office = BanOffice(desk, Catalogue(store, reader, live), predictor, photos)
-    predictor.checks = replace(predictor.checks, matches=office.check())
+    predictor.checks = office.checks(predictor.checks)
     return office
 
 

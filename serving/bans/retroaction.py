@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from features.offer import view_of_listing
@@ -17,7 +17,7 @@ from serving.bans.matching import MatchCheck, MatchFinder
 from serving.bans.photos import pictures_of
 from serving.decisions import Decision
 from serving.events.kinds import decision_events
-from serving.judging import Explain
+from serving.judging import Checks, Explain
 from serving.store import Store
 from serving.store.bans import read_decided_on
 from serving.store.catalogue import Key
@@ -229,3 +229,8 @@ class BanOffice:
     def check(self) -> MatchCheck:
         """Return the look-up that the predictor is to use."""
         return MatchCheck(MatchFinder(self.desk.bank, self.photos), self.desk.refresh)
+
+    def checks(self, usual: Checks) -> Checks:
+        """Return what a predictor is to look up, with the bank among it."""
+        check = self.check()
+        return replace(usual, matches=check, before=check.announce)

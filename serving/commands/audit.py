@@ -178,9 +178,9 @@ def replay(
     """
     from features.certification import Register
     from serving.audit.verification import replay as run
+    from serving.judging import Checks
     from serving.models.in_force import bundle_of, checks_as_recorded, policy_of
     from serving.policy.certificates import KcCheck
-    from serving.judging import Checks
 
     with _recorded(store) as opened:
         usual = Checks(KcCheck(None if register is None else Register.read(register)))

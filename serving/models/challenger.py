@@ -79,13 +79,11 @@ class ShadowWork:
 
     def _join(self, predictor: Predictor) -> None:
         """Give the challenger the bans and the policy of the champion, so that only the bundle differs."""
-        from dataclasses import replace
-
         from serving.policy.follow import take_promoted
 
         engine = self.doors.engine()
         if engine.bans is not None:
-            predictor.checks = replace(predictor.checks, matches=engine.bans.check())
+            predictor.checks = engine.bans.checks(predictor.checks)
         if self.doors.settings.policy is None:
             take_promoted(self.doors.store(), predictor)
 

@@ -101,8 +101,8 @@ def checks_as_recorded(stored: StoredDecision, usual: Checks) -> Checks:
     """Give the match look-up as it came out that day; what is banned has changed since, the decision has not."""
     from features.schema import Listing
     from serving.decisions import PhotoNote, PhotosSeen
-    from serving.policy.evaluation import MatchFact
     from serving.judging import Compared
+    from serving.policy.evaluation import MatchFact
 
     shown = ("tier", "ban_id", "p")
     facts = tuple(

@@ -87,7 +87,7 @@ class ChampionFollower:
 
         predictor, before = candidate.predictor, engine.predictor
         if engine.bans is not None:
-            predictor.checks = replace(predictor.checks, matches=engine.bans.check())
+            predictor.checks = engine.bans.checks(predictor.checks)
         store = self.doors.store()
         if self.doors.settings.policy is None:
             take_promoted(store, predictor)

@@ -7,8 +7,8 @@ import pytest
 
 from features.schema import parse_listing
 from serving.decisions import Earlier
-from serving.policy.document import load_policy
 from serving.judging import Checks, ScoringError
+from serving.policy.document import load_policy
 from serving.predictor import Predictor
 
 

@@ -91,10 +91,10 @@ class Metrics:
         )
         self.info = Gauge(
             "listing_risk_info",
-            "What is loaded; always 1.",
+            "Worker processes that decide with this model and policy.",
             ["model_version", "policy_version"],
             registry=self.registry,
-            multiprocess_mode="max",
+            multiprocess_mode="livesum",
         )
 
         self.alarms = Gauge(

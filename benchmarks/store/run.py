@@ -123,14 +123,14 @@ def _event(decision_id: str, listing_id: str, action: str) -> OutboxEvent:
     return event("decision.made", listing_id, facts, START)
 
 
-def fill(store: Store, rows: int) -> float:
-    """Write ``rows`` decisions in large groups, chained like any others; rows per second.
+def fill(store: Store, rows: int, make: Callable[[int, random.Random], DecisionRecord] = decision) -> float:
+    """Write ``rows`` decisions of ``make`` in large groups, chained like any others; rows per second.
 
     Two thousand prepared decisions are written again and again under new names, numbers and times, each hashed anew;
     for the time of loading the indexes are down and SQLite does not wait for the disk.
     """
     chance, started = random.Random(1), time.perf_counter()
-    made = store.prepare([decision(n, chance) for n in range(2_000)])
+    made = store.prepare([make(n, chance) for n in range(2_000)])
     indexes = [index for table in schema.metadata.tables.values() for index in table.indexes]
     with writing(store.engine) as connection:
         for index in indexes:

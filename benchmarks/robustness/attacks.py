@@ -1,7 +1,8 @@
 """What sellers do to a listing so that nobody finds it: one function a manner, on plain rows.
 
 Nothing of `features` is imported here, and no list of its words was copied. These are the attacks that were known while
-the normaliser was worked on; `attacks_late` holds those that were written after it was frozen.
+the normaliser was first worked on; `attacks_second` and `attacks_late` hold those that were written after its first and
+second freeze.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from benchmarks.results_file import LABELS, OURS, Row
 from benchmarks.robustness import plain
 from benchmarks.robustness.attacks import ATTACKS, HARMLESS_PHRASES, Attack, attacked, phrase
 from benchmarks.robustness.attacks_late import LATE_ATTACKS
+from benchmarks.robustness.attacks_second import SECOND_ATTACKS
 from benchmarks.robustness.covert_camera import review_point
 from benchmarks.robustness.items import (
     FILES,
@@ -36,7 +37,7 @@ LONGEST = 1_000
 
 def attacks() -> dict[str, Attack]:
     """Return all attacks, those known while the normaliser was worked on first."""
-    return {**ATTACKS, **LATE_ATTACKS}
+    return {**ATTACKS, **SECOND_ATTACKS, **LATE_ATTACKS}
 
 
 def late() -> frozenset[str]:

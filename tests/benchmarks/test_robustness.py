@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 
 from benchmarks.quality.task import Labels, scores_of
 from benchmarks.results_file import OURS, RESULTS, Row, read_looks, read_results, read_scores
-from benchmarks.robustness import attacks, attacks_late, evasion, items, reasons, style_probe, words
+from benchmarks.robustness import (
+    attacks,
+    attacks_late,
+    attacks_second,
+    evasion,
+    items,
+    reasons,
+    style_probe,
+    words,
+)
 from benchmarks.robustness.run import TASKS
 
-ALL = {**attacks.ATTACKS, **attacks_late.LATE_ATTACKS}
+ALL = evasion.attacks()
 TITLES = {
     "en": "Hidden Camera Alarm Clock with Battery 1080P",
     "ko": "유아 자석 장난감 목걸이 세트",
@@ -26,7 +35,7 @@ TITLES = {
 MEASURED = [task for task in TASKS if (RESULTS / f"{task}.json").is_file()]
 
 
-@pytest.mark.parametrize("module", [attacks, attacks_late, words])
+@pytest.mark.parametrize("module", [attacks, attacks_second, attacks_late, words])
 def test_attacks_import_nothing_of_what_they_attack(module: object) -> None:
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))  # type: ignore[attr-defined]
     names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
@@ -38,7 +47,10 @@ def test_attacks_import_nothing_of_what_they_attack(module: object) -> None:
 def test_there_are_enough_attacks_and_a_third_came_late() -> None:
     assert len(attacks.ATTACKS) >= 15
     assert 3 * len(attacks_late.LATE_ATTACKS) >= len(ALL)
-    assert len(attacks_late.FROZEN) == 40
+    assert len(attacks_late.FROZEN) == len(attacks_second.FROZEN) == 40
+    assert len(ALL) == sum(
+        map(len, (attacks.ATTACKS, attacks_second.SECOND_ATTACKS, attacks_late.LATE_ATTACKS))
+    )
 
 
 @pytest.mark.parametrize("name", ALL)

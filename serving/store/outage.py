@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from typing import Any, Literal
@@ -34,7 +35,6 @@ _POSTGRESQL: dict[str, Cause] = {
     "XX002": "damaged",
 }
 _POSTGRESQL_CLASS: dict[str, Cause] = {"08": "away", "57": "away", "53": "away", "42": "tables", "3D": "away"}
-_OUT_OF_HANDLES = ("too many open files", "emfile", "enfile")
 
 
 def cause_of(error: BaseException) -> Cause:
@@ -46,12 +46,16 @@ def cause_of(error: BaseException) -> Cause:
         As the driver raised it, bare or wrapped by SQLAlchemy.
     """
     bare: Any = getattr(error, "orig", None) or error
-    if any(words in str(bare).lower() for words in _OUT_OF_HANDLES):
+    found = _said(bare)
+    # Neither driver tells a database that is away from one that this process has no handle left to reach.
+    return "no-handles" if found in {"away", "other"} and not _handle_left() else found
+
+
+def _said(bare: Any) -> Cause:
+    if getattr(bare, "errno", None) in {errno.EMFILE, errno.ENFILE}:
         return "no-handles"
     code = getattr(bare, "sqlite_errorcode", None)
     if code is not None:
-        if code & 0xFF == sqlite3.SQLITE_CANTOPEN and not _handle_left():
-            return "no-handles"  # which SQLite's own words do not tell from a file that is not there
         return "full" if code in _SQLITE_WRITE_FAILED else _SQLITE.get(code & 0xFF, "other")
     state = getattr(bare, "sqlstate", None)
     if state:

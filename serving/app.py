@@ -30,7 +30,7 @@ from serving.http.edge import Edge, json_response, on_http, on_problem
 from serving.http.openapi import openapi_document
 from serving.http.problems import ProblemError
 from serving.http.score_api import ScoreApi
-from serving.http.scoring import score_in_lanes, show_lines
+from serving.http.scoring import full_for, score_in_lanes, show_lines
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.labs.api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
@@ -206,7 +206,7 @@ def create_app(load: Load, settings: Settings) -> Starlette:
     app = Starlette(
         routes=api.routes(),
         middleware=[
-            Middleware(Edge, metrics=api.metrics, log=settings.log == "json"),
+            Middleware(Edge, metrics=api.metrics, log=settings.log == "json", full=full_for(api.doors)),
             Middleware(
                 AccessGate,
                 store=lambda: api.doors.engine().store,

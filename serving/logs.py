@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+import orjson
+
 LOGGER = "serving"
 _EXTRA = "event_fields"
 
@@ -28,7 +30,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1]:
             line["error"] = frames(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False, default=str)
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # half a character, or a number that no JSON reader would take
+            return json.dumps(line, ensure_ascii=False, default=str)
 
 
 def event(logger: logging.Logger, level: int, name: str, fields: Mapping[str, Any]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
+from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +28,7 @@ from serving.logs import event, frames
 from serving.metrics import Metrics
 
 UNMATCHED = "(unmatched)"
+_SHORT_DIGITS = 4
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 access = logging.getLogger("serving.access")
@@ -79,17 +81,51 @@ async def on_http(request: Request, error: Exception) -> Response:
     return problem_response(problem, request.scope["trace"])
 
 
+@dataclass(slots=True)
+class TurnedAway:
+    """Counts requests that were turned away, for one log line a second: a line for each would cost what it saves."""
+
+    count: int = 0
+    said: float = float("-inf")
+
+    def add(self, now: float) -> int:
+        """Count one; returns how many there were since the last line where one is due, else 0."""
+        self.count += 1
+        if now - self.said < 1.0:
+            return 0
+        self.said, due, self.count = now, self.count, 0
+        return due
+
+
 class Edge:
     """ASGI middleware around the whole application.
 
     An error that nobody caught ends here as a 500 problem: were it raised further, the server would write its
     message to the log, and messages quote what they choked on.
+
+    Parameters
+    ----------
+    metrics
+        Counts requests, by route template.
+    log
+        Whether requests are logged.
+    full
+        Says of a path whether it takes no request now; such a request ends here, before anything is spent on it.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log: bool = True) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        log: bool = True,
+        full: Callable[[str], ProblemError | None] = lambda path: None,
+    ) -> None:
         self.app = app
         self.metrics = metrics
         self.log = log
+        self.full = full
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._turned_away = TurnedAway()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
@@ -113,6 +149,10 @@ class Edge:
                 ]
             await send(message)
 
+        full = self.full(scope["path"]) if scope["method"] == "POST" else None
+        if full is not None:
+            await self._turn_away(full, trace, scope, receive, traced)
+            return
         try:
             await self.app(scope, receive, traced)
         except Exception as error:
@@ -129,14 +169,37 @@ class Edge:
         problem = ProblemError(INTERNAL, "The service failed; nothing was decided.")
         await problem_response(problem, trace)(scope, receive, send)
 
-    def _finish(self, scope: Scope, trace: Trace) -> None:
+    async def _turn_away(
+        self, problem: ProblemError, trace: Trace, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer 429. The body is not read: a short one came with the head, for a long one the connection closes."""
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if not (declared.isdigit() and len(declared) <= _SHORT_DIGITS):
+            problem.headers = {**problem.headers, "Connection": "close"}
+        await problem_response(problem, trace)(scope, receive, send)
+        self._count(scope["path"], scope["method"], trace)
+        since = self._turned_away.add(trace.started)
+        if since and self.log:
+            event(access, logging.WARNING, "turned away", {"requests": since, "problem": trace.problem})
+
+    def _count(self, route: str, method: str, trace: Trace) -> float:
         seconds = time.perf_counter() - trace.started
-        route = getattr(scope.get("route"), "path", UNMATCHED)
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        self.metrics.requests.labels(route, method, trace.status).inc()
-        self.metrics.seconds.labels(route).observe(seconds)
+        counters = self._counted.get((route, method, trace.status))
+        if counters is None:
+            counters = self._counted[route, method, trace.status] = (
+                self.metrics.requests.labels(route, method, trace.status),
+                self.metrics.seconds.labels(route),
+            )
+        counters[0].inc()
+        counters[1].observe(seconds)
         if trace.problem:
             self.metrics.problems.labels(trace.problem).inc()
+        return seconds
+
+    def _finish(self, scope: Scope, trace: Trace) -> None:
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        seconds = self._count(route, method, trace)
         if self.log:
             fields: dict[str, int | float | str] = {
                 "request_id": trace.id,

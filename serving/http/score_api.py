@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,30 +15,16 @@ from serving.doors import Doors, Engine
 from serving.http.edge import Trace, json_response
 from serving.http.lane import Lane
 from serving.http.line import FullError, Kind
-from serving.http.problems import OVERLOADED, ProblemError
+from serving.http.problems import ProblemError
 from serving.http.problems import body as problem_body
 from serving.http.reading import check_type, parse_json, read_body
 from serving.http.requests import Item, Refused, explain_of, items_of, read_item
-from serving.http.scoring import Ask, ready_block
+from serving.http.scoring import Ask, overloaded, ready_block
 from serving.judging import Explain
 from serving.recording import Asked, Ready, Recorder, asked_by
 
 PART = 32
 """Listings of one ``/v1/score-many`` that are scored at a stretch; other requests have their turn in between."""
-
-_LONGEST_S = 60
-
-
-def overloaded(detail: str, wait_s: float = 0.0) -> ProblemError:
-    """Return the problem of a service that is full.
-
-    Parameters
-    ----------
-    wait_s
-        How long what waits takes, as far as that is known.
-    """
-    seconds = min(max(1, math.ceil(wait_s)), _LONGEST_S)
-    return ProblemError(OVERLOADED, detail, headers={"Retry-After": str(seconds)})
 
 
 class Gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from serving import logs
 from serving.http.lane import Lane, Reply, reply_all
-from serving.http.line import KINDS, Kind, LineLimits
-from serving.http.problems import INTERNAL, ProblemError
+from serving.http.line import KINDS, FullError, Kind, LineLimits
+from serving.http.problems import INTERNAL, OVERLOADED, ProblemError
 from serving.recording import Asked, Before, Decided, Ready, known_before, make_ready, problem_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,20 @@ if TYPE_CHECKING:
     from serving.judging import Explain
     from serving.predictor import Predictor
 
+_LONGEST_S = 60
 log = logging.getLogger("serving.score")
+
+
+def overloaded(detail: str, wait_s: float = 0.0) -> ProblemError:
+    """Return the problem of a service that is full.
+
+    Parameters
+    ----------
+    wait_s
+        How long what waits takes, as far as that is known.
+    """
+    seconds = min(max(1, math.ceil(wait_s)), _LONGEST_S)
+    return ProblemError(OVERLOADED, detail, headers={"Retry-After": str(seconds)})
 
 
 def internal_problem() -> ProblemError:
@@ -81,13 +95,31 @@ def score_in_lanes(doors: Doors) -> Iterator[None]:
     def score(asks: Sequence[tuple[Ask, Reply]]) -> None:
         score_block(asks, metrics.recording.observe)
 
-    doors.lanes = lanes = Lanes(Lane(score, line, "score-words", observe), Lane(score, single, "score-photos"))
+    doors.lanes = lanes = Lanes(
+        Lane(score, line, "score-words", observe), Lane(score, single, "score-photos")
+    )
     try:
         yield
     finally:
         doors.lanes = None
         for lane in lanes.both():
             lane.close()
+
+
+def full_for(doors: Doors) -> Callable[[str], ProblemError | None]:
+    """Return what says of a path whether it takes no request now, at the cost of a look at a number."""
+
+    def full(path: str) -> ProblemError | None:
+        lanes = doors.lanes
+        if lanes is None or path != "/v1/score":
+            return None
+        try:
+            lanes.words.check("one")
+        except FullError as found:
+            return overloaded("Too many listings wait to be scored.", found.wait_s)
+        return None
+
+    return full
 
 
 def show_lines(doors: Doors) -> None:
@@ -114,7 +146,9 @@ def score_block(asks: Sequence[tuple[Ask, Reply]], observe: Callable[[float], No
         _score_group(list(group), explain, observe)
 
 
-def _score_group(asks: Sequence[tuple[Ask, Reply]], explain: Explain, observe: Callable[[float], None]) -> None:
+def _score_group(
+    asks: Sequence[tuple[Ask, Reply]], explain: Explain, observe: Callable[[float], None]
+) -> None:
     engine = asks[0][0].engine
     items = [ask.item for ask, _ in asks]
     try:

@@ -138,7 +138,7 @@ def _served(folder: Path, workers: int) -> Iterator[tuple[str, int, str]]:
 
 
 async def _drive(
-    plan: Plan, address: str, pid: int, ledger: Ledger
+    plan: Plan, address: str, pid: int, ledger: Ledger, rate: float | None
 ) -> tuple[float, Record, list[Sample], set[int]]:
     traffic = Traffic(distinct(None), f"soak{os.getpid()}")
     driver = Driver(address, traffic, ledger)
@@ -147,21 +147,22 @@ async def _drive(
         before = {process.pid for process in family(pid)}
         sampler = Sampler(pid, plan.sample_every)
         sampler.start()
-        record = await driver.steady(LOAD * capacity, plan.steady, plan.ban_every, random.Random(7))
+        asked = LOAD * capacity if rate is None else rate
+        record = await driver.steady(asked, plan.steady, plan.ban_every, random.Random(7))
         return capacity, record, sampler.stop(), before - {process.pid for process in family(pid)}
     finally:
         driver.close()
 
 
-def soak(plan: Plan, folder: Path) -> Soaked:
-    """Start a service, load it, stop it, and see what is on record."""
+def soak(plan: Plan, folder: Path, rate: float | None = None) -> Soaked:
+    """Start a service, load it, stop it, and see what is on record; ``rate`` stands for 70 % of what it can."""
     from benchmarks.serving.processes import cpu_seconds
 
     ledger = Ledger(folder / "told.tsv")
     began = resource.getrusage(resource.RUSAGE_SELF)
     with _served(folder, plan.workers) as (address, pid, store):
         used = cpu_seconds(pid)
-        capacity, record, samples, ended = asyncio.run(_drive(plan, address, pid, ledger))
+        capacity, record, samples, ended = asyncio.run(_drive(plan, address, pid, ledger, rate))
         used = cpu_seconds(pid) - used
     own = resource.getrusage(resource.RUSAGE_SELF)
     found = losses(f"sqlite:///{store}", ledger)
@@ -216,9 +217,10 @@ def _estimate(metric: str, found: Estimate, unit: str) -> Row:
 @click.command()
 @click.option("--quick", is_flag=True, help="Seconds instead of minutes: to see that it runs.")
 @click.option("--minutes", "minutes_", type=float, default=None, help="Of steady load. [default: 20]")
+@click.option("--rate", type=float, default=None, help="Requests a second. [default: 70 % of what it can]")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results.")
 @click.option("--figure", type=click.Path(path_type=Path), default=FIGURE)
-def main(quick: bool, minutes_: float | None, output: Path, figure: Path) -> None:
+def main(quick: bool, minutes_: float | None, rate: float | None, output: Path, figure: Path) -> None:
     """Soak the service and write the results file."""
     plan = QUICK if quick else FULL
     if minutes_ is not None:
@@ -228,13 +230,17 @@ def main(quick: bool, minutes_: float | None, output: Path, figure: Path) -> Non
         )
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="listing-risk-soak-") as name:
-        soaked = soak(plan, Path(name))
+        soaked = soak(plan, Path(name), rate)
     load = f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after"
     rows = rows_of(soaked)
+    given = {"--minutes": minutes_, "--rate": rate}
+    options = ["--quick"] * quick + [
+        f"{name} {value:g}" for name, value in given.items() if value is not None
+    ]
     series = minutes(soaked.record.seen, soaked.samples, plan.steady)
     results = Results(
         task=TASK,
-        command="python -m benchmarks.soak.run" + (" --quick" if quick else ""),
+        command=" ".join(["python -m benchmarks.soak.run", *options]),
         commit=code_commit(),
         date=now(),
         machine=f"{machine()}, {load}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from features.errors import UserError
 from features.schema import FieldError, ListingError
+from serving.events.vault import SecretVault
 from serving.events.webhooks import EndpointDesk, UnknownEndpointError
 from serving.events.webhooks_address import AddressRules
 from serving.evidence.pack import EvidenceDesk
@@ -53,16 +54,20 @@ class Desks:
         Its store.
     own_hosts
         Hosts of one's own network that events may go to, see `serving.events.webhooks_address`.
+    secret_keys
+        Keys that webhooks' secrets lie under, see `serving.events.vault`.
     """
 
-    def __init__(self, engine: Engine, store: Store, own_hosts: str = "") -> None:
+    def __init__(
+        self, engine: Engine, store: Store, own_hosts: str = "", secret_keys: Sequence[str] = ()
+    ) -> None:
         self.engine = engine
         self.store = store
         self.notices = NoticeDesk(store)
         self.complaints = ComplaintDesk(store)
         self.sellers = SellerDesk(store)
         self.appeals = AppealDesk(self.sellers, engine.bans)
-        self.endpoints = EndpointDesk(store, AddressRules.of(own_hosts))
+        self.endpoints = EndpointDesk(store, AddressRules.of(own_hosts), vault=SecretVault(secret_keys))
         self.reconciler = Reconciler(self.notices)
 
     @property
@@ -108,7 +113,9 @@ def desks_of(doors: Doors) -> Desks:
     with _lock:
         found = _made.get(doors)
         if found is None or found.store is not store or found.engine is not engine:
-            found = _made[doors] = Desks(engine, store, doors.settings.webhook_hosts)
+            found = _made[doors] = Desks(
+                engine, store, doors.settings.webhook_hosts, doors.settings.supply.secret_keys
+            )
         return found
 
 

@@ -25,7 +25,7 @@ def check_settings(settings: Settings) -> None:
     ------
     UserError
         When the bundle is damaged, no bundle or made for another taxonomy, the policy is wrong or does not fit it,
-        or the register cannot be read.
+        the register cannot be read, nobody trusted signed the bundle, or no key opens a webhook's secret.
     OutsideError
         When the store does not answer or is not durable.
     """
@@ -33,7 +33,7 @@ def check_settings(settings: Settings) -> None:
     if settings.register is not None:
         Register.read(settings.register)
     taxonomy = load_taxonomy()
-    champion = _champion(settings.store) if settings.store else None
+    champion = _champion(settings) if settings.store else None
     manifest = None
     if champion is not None and settings.bundle is None:
         # Where it cannot be used it is refused at the start, and the starter bundle decides.
@@ -49,14 +49,17 @@ def check_settings(settings: Settings) -> None:
     bind(policy, manifest.operating_points, taxonomy)
 
 
-def _champion(address: str) -> Path | None:
-    """Open the store, which brings its tables up to date, and return where its champion lies."""
+def _champion(settings: Settings) -> Path | None:
+    """Open the store, which brings its tables up to date, see that secrets open, return where its champion lies."""
+    from serving.events.vault import SecretVault
+    from serving.events.webhooks import EndpointDesk
     from serving.models.promotion import champion_of
     from serving.store import Store, StoreError
 
     try:
-        with Store(address) as store:
+        with Store(settings.store) as store:
             champion = champion_of(store)
+            EndpointDesk(store, vault=SecretVault(settings.supply.secret_keys)).check_secrets()
     except StoreError as error:
         raise OutsideError(f"the store cannot be used: {error}") from None
     return None if champion is None else Path(str(champion.body.get("path", "")))

@@ -24,12 +24,15 @@ def _now() -> datetime:
 
 @contextmanager
 def _desk(store: str) -> Iterator[EndpointDesk]:
+    from serving.events.vault import SecretVault
     from serving.events.webhooks import EndpointDesk
     from serving.events.webhooks_address import AddressRules
     from serving.store import Store
+    from serving.supply.settings import read_supply
 
+    vault = SecretVault(read_supply(os.environ).secret_keys)
     with Store(store) as opened:
-        yield EndpointDesk(opened, AddressRules.of(os.environ.get(HOSTS, "")))
+        yield EndpointDesk(opened, AddressRules.of(os.environ.get(HOSTS, "")), vault=vault)
 
 
 @click.group("events")
@@ -54,6 +57,36 @@ def register(url: str, kinds: tuple[str, ...], description: str, store: str, act
     with _desk(store) as desk:
         endpoint, secret = desk.register(url, kinds, who(actor), _now(), description)
         show(endpoint.to_json() | {"secret": secret})
+
+
+@events.command("key")
+@clear
+def key() -> None:
+    """Print a new key that secrets are encrypted with in the database; it is kept nowhere.
+
+    \b
+    Examples:
+      listing-risk events key > secret.keys
+      export LISTING_RISK_SECRET_KEYS_FILE=$PWD/secret.keys
+    """
+    from serving.events.vault import new_key
+
+    click.echo(new_key())
+
+
+@events.command("reseal")
+@store_option
+@actor_option
+@clear
+def reseal(store: str, actor: str | None) -> None:
+    """Encrypt secrets that do not lie under the newest key yet; after that earlier keys can go.
+
+    \b
+    Examples:
+      LISTING_RISK_SECRET_KEYS=NEW,OLD listing-risk events reseal
+    """
+    with _desk(store) as desk:
+        show({"resealed": desk.reseal(who(actor))})
 
 
 @events.command("list")

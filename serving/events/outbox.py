@@ -20,6 +20,7 @@ import httpx
 import orjson
 
 from serving.events.kinds import CONTENT_TYPE, envelope
+from serving.events.vault import VaultError
 from serving.events.webhooks import Endpoint, EndpointDesk, EndpointError, sign, utc_now
 from serving.events.webhooks_address import AddressError, Target, check_address
 from serving.store import InvalidRecordError, Store
@@ -225,8 +226,10 @@ class Outbox:
         """Read the secrets, and resolve and check the address anew for every batch."""
         if not self._source:
             self._source = f"urn:listing-risk:{self.store.store_id()}"
-        with reading(self.store.engine) as connection:
-            secrets = rows.read_secrets(connection, endpoint.endpoint_id, self._clock())
+        try:
+            secrets = self.desk.secrets(endpoint.endpoint_id, self._clock())
+        except VaultError as error:
+            return (), _Answer(0, f"not sent: {error}")
         try:
             return secrets, check_address(endpoint.url, self.desk.rules, self.desk.resolve)
         except AddressError as error:

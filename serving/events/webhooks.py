@@ -18,9 +18,11 @@ from standardwebhooks import Webhook
 from features.errors import UserError
 from serving.decisions import new_decision_id
 from serving.events.kinds import EVENT_TYPES
+from serving.events.vault import SecretVault, VaultError
 from serving.events.webhooks_address import AddressRules, Resolve, check_address, system_resolve
 from serving.store import Store
 from serving.store import deliveries as rows
+from serving.store import webhook_secrets as kept_secrets
 from serving.store.engine import reading, writing
 from serving.store.notice_records import EndpointRecord
 from serving.store.records import NoteRecord
@@ -144,12 +146,19 @@ class EndpointDesk:
         What may be sent to.
     resolve
         Gives the addresses of a host.
+    vault
+        Seals secrets; by default they are kept as they are.
     """
 
     def __init__(
-        self, store: Store, rules: AddressRules | None = None, resolve: Resolve = system_resolve
+        self,
+        store: Store,
+        rules: AddressRules | None = None,
+        resolve: Resolve = system_resolve,
+        vault: SecretVault | None = None,
     ) -> None:
         self.store = store
+        self.vault = vault or SecretVault()
         self.rules = rules or AddressRules()
         self.resolve = resolve
 
@@ -219,7 +228,7 @@ class EndpointDesk:
         """Remove an endpoint and its secrets."""
         self._step(self.endpoint(endpoint_id), "removed", actor, {})
         with writing(self.store.engine) as connection:
-            rows.drop_secrets(connection, endpoint_id)
+            kept_secrets.drop_secrets(connection, endpoint_id)
 
     def replay(self, endpoint_id: str, actor: str, now: datetime, since: datetime | None = None) -> int:
         """Send once more: what died, or with ``since`` everything from then on; returns how many."""
@@ -231,6 +240,51 @@ class EndpointDesk:
                 return rows.revive(connection, endpoint_id, now)
             return rows.send_again(connection, endpoint_id, found.kinds, since, now)
 
+    def secrets(self, endpoint_id: str, now: datetime) -> tuple[str, ...]:
+        """Return the secrets in force, the newest first.
+
+        Raises
+        ------
+        VaultError
+            When no key opens one.
+        """
+        with reading(self.store.engine) as connection:
+            kept = kept_secrets.read_secrets(connection, endpoint_id, now)
+        return tuple(self.vault.open(endpoint_id, one) for one in kept)
+
+    def check_secrets(self) -> None:
+        """Open every secret that is kept.
+
+        Raises
+        ------
+        VaultError
+            When no key opens one.
+        """
+        with reading(self.store.engine) as connection:
+            for endpoint_id, _, kept in kept_secrets.all_secrets(connection):
+                self.vault.open(endpoint_id, kept)
+
+    def reseal(self, actor: str) -> int:
+        """Encrypt what does not lie under the newest key yet; returns how many secrets that were.
+
+        Raises
+        ------
+        VaultError
+            When there is no key, or none opens a secret; then nothing was changed.
+        """
+        if not self.vault.seals:
+            raise VaultError(
+                "no key is set: make one with `listing-risk events key`, set LISTING_RISK_SECRET_KEYS"
+            )
+        with writing(self.store.engine) as connection:
+            stale = [row for row in kept_secrets.all_secrets(connection) if not self.vault.is_newest(row[2])]
+            for endpoint_id, number, kept in stale:
+                sealed = self.vault.seal(endpoint_id, self.vault.open(endpoint_id, kept))
+                kept_secrets.replace_secret(connection, endpoint_id, number, sealed)
+        if stale:
+            self.store.change(NoteRecord("secrets:resealed", actor, {"secrets": len(stale)}), timeout_s=30)
+        return len(stale)
+
     def _step(self, found: Endpoint, status: str, actor: str, body: Mapping[str, Any]) -> Endpoint:
         self.store.change(
             EndpointRecord(found.endpoint_id, found.step, status, actor, dict(body)), timeout_s=30
@@ -240,8 +294,10 @@ class EndpointDesk:
     def _new_secret(self, endpoint_id: str, now: datetime, old_until: datetime) -> str:
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         with writing(self.store.engine) as connection:
-            rows.drop_secrets(connection, endpoint_id, ended=now)
-            rows.put_secret(connection, endpoint_id, secret, now, old_until)
+            kept_secrets.drop_secrets(connection, endpoint_id, ended=now)
+            kept_secrets.put_secret(
+                connection, endpoint_id, self.vault.seal(endpoint_id, secret), now, old_until
+            )
         return secret
 
 

@@ -92,7 +92,6 @@ def service_of(
     before
         Called once, before any worker is started; what it raises ends the start.
     """
-
     bound_heads()
 
     @bentoml.service(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.encoders import Encoder, EncoderIdentity, encode_unique
+from features.encoding import Encoder, EncoderIdentity, encode_unique
 
 _ASKED_AT_ONCE = 500
 _CHECK = 8

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from features import efficientnet, torch_file, weights
-from features.encoders import EncoderIdentity, positive
+from features.encoding import EncoderIdentity, positive
 from features.image_views import square
 
 EFFICIENTNET_WEIGHTS = weights.WeightFile(

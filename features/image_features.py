@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features import image_points, image_views
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.image_encoder import ImageEncoder
 from features.image_intake import Photo, small
 from features.image_points import Points

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from features import encoders, weights
-from features.encoders import EncoderIdentity, positive
+from features.encoding import EncoderIdentity, positive
 from features.image_encoder import EfficientNetEncoder, ImageEncoder
 from features.image_points import opencv
 

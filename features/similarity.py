@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.errors import OutsideError, UserError
 from features.image_points import Points
 from features.point_votes import WORD, PointVotes, Votes

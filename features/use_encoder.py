@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from features import use_model, weights
-from features.encoders import MAX_CHARACTERS, EncoderIdentity, encode_unique, plain, positive
+from features.encoding import MAX_CHARACTERS, EncoderIdentity, encode_unique, plain, positive
 
 MAX_TOKENS = 256
 _TOKENS_PER_RUN = 768

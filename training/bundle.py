@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from features.covert import CovertCameraDetector
-from features.encoders import Encoder, load_encoder
+from features.encoders import load_encoder
+from features.encoding import Encoder
 from features.image_encoder import ImageEncoder
 from features.image_models import load_image_encoder
 from features.schema import Listing

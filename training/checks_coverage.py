@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features.taxonomy import Taxonomy
-from training.checks import CheckData, Finding, Trainable
+from training.findings import CheckData, Finding, Trainable
 
 ENOUGH_RECALLS = 15
 """From so many past positives on, recalls and not the group's prior set the level of a hazard."""

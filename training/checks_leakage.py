@@ -15,7 +15,7 @@ import yaml
 from scipy.stats import fisher_exact
 
 from features.taxonomy import Taxonomy
-from training.checks import CheckData, Finding
+from training.findings import CheckData, Finding
 from training.labels import LabelMatrix
 from training.reading import Reading
 from training.splits import near_duplicates

@@ -11,7 +11,7 @@ from collections import defaultdict
 import numpy as np
 
 from features.taxonomy import Taxonomy
-from training.checks import CheckData, Finding
+from training.findings import CheckData, Finding
 from training.labels import LabelMatrix
 from training.splits import clusters, group_folds
 

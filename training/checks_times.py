@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from training.checks import CheckData, Finding
+from training.findings import CheckData, Finding
 
 _MANY = 0.1
 

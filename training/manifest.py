@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.errors import UserError
 
 MANIFEST = "manifest.json"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from features.encoders import Encoder
+from features.encoding import Encoder
 from features.taxonomy import Taxonomy
 from training.config import Config
 from training.dataset import Dataset

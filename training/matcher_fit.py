@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.encoders import Encoder
+from features.encoding import Encoder
 from features.offer import OfferView, TokenWeights
 from features.offer_pairs import PAIR_FEATURES
 from training.matcher import CONTRACT, EXACT, NEAR, Matcher, MatcherHeader, Trees

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.encoders import Encoder
+from features.encoding import Encoder
 from features.offer import OfferView, TokenWeights, view_of, view_of_listing
 from features.offer_index import OfferIndex, Query, print_of
 from features.reader import ColumnMap, RejectedRow, read_listings

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.encoders import Encoder, load_encoder
+from features.encoders import load_encoder
+from features.encoding import Encoder
 from features.errors import UserError
 from features.offer import OfferView, view_of_listing
 from features.offer_index import OfferIndex, Query, print_of

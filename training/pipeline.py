@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from features.cache import CachedEncoder, EmbeddingCache
-from features.encoders import Encoder, load_encoder
+from features.encoders import load_encoder
+from features.encoding import Encoder
 from features.taxonomy import Taxonomy, load_taxonomy
 from training.config import Config
 from training.dataset import load_dataset

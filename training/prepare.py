@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.encoders import Encoder
+from features.encoding import Encoder
 from features.groups import of_cpsc
 from features.taxonomy import Taxonomy
 from training.labels import LabelMatrix

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.encoders import Encoder, load_encoder
+from features.encoders import load_encoder
+from features.encoding import Encoder
 from features.errors import UserError
 from features.taxonomy import Taxonomy, load_taxonomy
 from training.config import Config

@@ -34,7 +34,8 @@ from benchmarks.results_file import (
     write_results,
     write_scores,
 )
-from features.encoders import Encoder, load_encoder
+from features.encoders import load_encoder
+from features.encoding import Encoder
 from features.offer import OfferView, view_of_listing
 from features.offer_index import OfferIndex, Query, print_of
 from serving.bans.office import STARTER_MATCHER

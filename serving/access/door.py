@@ -280,7 +280,7 @@ class AccessDoor:
     # --- one-time links ------------------------------------------------------------------------------------
 
     def demo_link(self, address: str) -> str:
-        """Make a one-time link for the demonstration's administrator; see `serving.access.table.demo_link`."""
+        """Make a one-time link for the demonstration's administrator; it holds only while no account exists."""
         return self._link(DEMO, DEMO, address)
 
     def account_link(self, name: str, address: str, by: str) -> str:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
-
-if TYPE_CHECKING:
-    from serving.store import Store
+from typing import Literal, get_args
 
 Role = Literal["viewer", "reviewer", "laboratory", "compliance", "data_scientist", "administrator"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -254,18 +251,3 @@ def actor_of(name: str, role: str, how: str = "account", scopes: frozenset[str] 
     known = role_named(role)
     granted = GRANTS[known] if known else frozenset[str]()
     return Actor(name, role, granted if scopes is None else granted & scopes, how)
-
-
-def demo_link(store: Store, address: str) -> str:
-    """Make a one-time link that signs the demonstration's administrator in; it holds only while no account exists.
-
-    Parameters
-    ----------
-    store
-        The store that the service uses.
-    address
-        Where the service listens, such as ``http://127.0.0.1:3000``.
-    """
-    from serving.access.door import AccessDoor
-
-    return AccessDoor(store).demo_link(address)

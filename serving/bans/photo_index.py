@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.image_features import PhotoFeatures
 from features.image_match import PhotoMatch, PhotoMatcher
 from features.point_votes import WORD

@@ -15,7 +15,7 @@ from serving.store.prepare import OPEN_ACTIONS
 from serving.store.records import Picture
 
 if TYPE_CHECKING:
-    from features.encoders import EncoderIdentity
+    from features.encoding import EncoderIdentity
     from features.image_decode import Photo, Unusable
     from features.image_features import PhotoFeatures, PhotoReader
 

@@ -14,7 +14,7 @@ from serving.commands.options import FILE, actor_option, clear, show, store_opti
 if TYPE_CHECKING:
     from features.schema import Listing
     from serving.monitoring.run import MonitorReport
-    from training.checks import CheckReport
+    from training.findings import CheckReport
     from training.own_config import Draft
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)

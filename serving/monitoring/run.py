@@ -19,7 +19,7 @@ from serving.store.records import Row
 from serving.store.watching import WatchedBlock, WatchedLabel, read_labels, read_watched
 
 if TYPE_CHECKING:
-    from features.encoders import Encoder
+    from features.encoding import Encoder
 
 SUBJECT = "monitor"
 SHOWN = 40

@@ -17,7 +17,7 @@ from serving.plans.options import FULL, Options
 from training.sampling_design import draw
 
 if TYPE_CHECKING:
-    from serving.plans.planning import Candidates
+    from serving.plans.types import Candidates
 
 # Cost classes are worth having once each stratum still gets this many draws: fewer show too little of their spread.
 _CLASSES, _PER_STRATUM = (3, 2, 1), 5

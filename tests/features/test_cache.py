@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import features
 from features.cache import CachedEncoder, EmbeddingCache, text_key
-from features.encoders import Encoder, EncoderIdentity
+from features.encoding import Encoder, EncoderIdentity
 
 DIM = 8
 ANY_TEXT = st.text(st.characters(), max_size=20)  # lone surrogates included
@@ -185,7 +185,7 @@ WRITER = """
 import os, sys, pathlib
 import numpy as np
 from features.cache import EmbeddingCache
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 cache = EmbeddingCache(pathlib.Path(sys.argv[1]))
 identity = EncoderIdentity("digest", sys.argv[2], 8)
 for i in range(int(sys.argv[3])):

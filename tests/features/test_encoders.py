@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import use_model, weights
-from features.encoders import E5Encoder, Encoder, encode_unique, load_encoder, plain
+from features.encoders import E5Encoder, load_encoder
+from features.encoding import Encoder, encode_unique, plain
 from features.use_encoder import MAX_TOKENS, UseEncoder, use_ids, use_tokenizer
 
 ANY_TEXT = st.text(st.characters(), max_size=60)  # lone surrogates included

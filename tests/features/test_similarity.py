@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import features
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.similarity import Entry, IndexBusyError, IndexFileError, SimilarityIndex
 from features.vector_codes import VectorCodes, decode, encode
 
@@ -74,7 +74,7 @@ def test_a_reader_sees_what_another_process_adds_within_a_second(path):
     program = f"""
 import sys, numpy as np
 from pathlib import Path
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.similarity import Entry, SimilarityIndex
 index = SimilarityIndex(Path(sys.argv[1]), EncoderIdentity("toy", "0" * 64, {DIM}), write=True)
 print("ready", flush=True)

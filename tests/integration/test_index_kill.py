@@ -21,7 +21,7 @@ from typing import IO
 import numpy as np
 import pytest
 
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.similarity import Entry, IndexBusyError, SimilarityIndex
 
 KILLS = 100

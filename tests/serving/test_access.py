@@ -16,7 +16,7 @@ from serving.access.door import LONGEST_WAIT_S, AccessDoor, AccessError, wait_af
 from serving.access.gate import AccessGate, Bucket, RouteTable
 from serving.access.secrets import Cost, PasswordError, check_password, hash_password, new_key, split_key
 from serving.access.settings import AccessSettings, AccessSettingsError, read_access
-from serving.access.table import GRANTS, PERMISSIONS, PUBLIC, ROLES, TABLE, actor_of, demo_link
+from serving.access.table import GRANTS, PERMISSIONS, PUBLIC, ROLES, TABLE, actor_of
 from serving.app import Api
 from serving.http.edge import Edge
 from serving.metrics import Metrics
@@ -399,13 +399,13 @@ def test_a_bucket_lets_no_more_in_than_its_rate(pauses):
 
 
 def test_the_demo_link_works_once_and_not_beside_accounts(store):
-    link = demo_link(store, "http://127.0.0.1:3000/")
+    link = AccessDoor(store).demo_link("http://127.0.0.1:3000/")
     assert link.startswith("http://127.0.0.1:3000/console/enter/")
     door, token = door_of(store), link.rpartition("/")[2]
     session = door.enter(token)
     assert session and door.session_actor(session).role == "administrator"
     assert door.enter(token) is None, "used up"
-    other = demo_link(store, "http://127.0.0.1:3000").rpartition("/")[2]
+    other = AccessDoor(store).demo_link("http://127.0.0.1:3000").rpartition("/")[2]
     door.add_account("mina", "viewer", PASSWORD, "test")
     door._looked = 0
     assert door.enter(other) is None

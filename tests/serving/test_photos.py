@@ -206,7 +206,7 @@ def _by_another_encoder(record):
 
 
 def test_an_index_of_another_encoder_is_made_anew(tmp_path, eyes):
-    from features.encoders import EncoderIdentity
+    from features.encoding import EncoderIdentity
     from features.similarity import SimilarityIndex
 
     path = tmp_path / "banned.index"

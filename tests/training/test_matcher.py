@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from features.encoders import EncoderIdentity
+from features.encoding import EncoderIdentity
 from features.offer import OfferView, TokenWeights, codes_of, measures_of, tokens_of, view_of
 from features.offer_index import OfferIndex, Query, print_of
 from features.offer_pairs import PAIR_FEATURES, WeightCache, pair_features

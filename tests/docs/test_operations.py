@@ -19,7 +19,7 @@ def settings_in_code() -> set[str]:
     found: set[str] = set()
     for path in (ROOT / "serving").rglob("*settings.py"):
         text = path.read_text("utf-8")
-        found |= {PREFIX + name for name in re.findall(r"reader\.(?:read|count)\(\"([A-Z_]+)\"", text)}
+        found |= {PREFIX + name for name in re.findall(r"reader\.(?:read|count)\(\s*\"([A-Z_]+)\"", text)}
         found |= set(re.findall(rf"\"({PREFIX}[A-Z_]+)\"", text))
     return found
 

@@ -23,8 +23,8 @@ import pytest
 def start(faults, tmp_path: Path) -> Iterator[object]:
     started = []
 
-    def begin(store: str, **env: str):
-        victim = faults.Victim(store, tmp_path / f"service{len(started)}", **env)
+    def begin(store: str, target: str = "stub_service:service"):
+        victim = faults.Victim(store, tmp_path / f"service{len(started)}", target)
         started.append(victim)
         victim.wait_ready()
         victim.load()
@@ -99,11 +99,11 @@ def test_the_disk_is_full_and_has_room_again(faults, start, tmp_path, long):
     with faults.small_disk(tmp_path / "disk", megabytes=64) as disk:
         if disk is None:
             pytest.skip("mounting needs root; the limit on files' size stands for it")
-        victim = start(str(disk / "store.db"))
-        for _ in range(5 if long else 1):
-            suffer(victim, faults.disk_full(disk), "full", words="Make room")
-        victim.rest()
-        victim.check()
+        for target in ("stub_service:service", "serving.service:service")[: 2 if long else 1]:
+            victim = start(str(disk / f"{target.partition('.')[0]}.db"), target)
+            for _ in range(5 if long else 1):
+                suffer(victim, faults.disk_full(disk), "full", words="Make room")
+            victim.check()
 
 
 @contextmanager
@@ -149,6 +149,18 @@ def restarted(server) -> Iterator[None]:
         server.ensure_postgres_running()
 
 
+@contextmanager
+def advisory_lock_held(server) -> Iterator[None]:
+    """Somebody else holds the lock that writers of the store queue for."""
+    import psycopg
+
+    from serving.store.engine import WRITER_LOCK
+
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [WRITER_LOCK])
+        yield
+
+
 def no_handle_for_a_new_connection(faults, victim, server) -> None:
     """The workers lose their connections and may open no file: they say so to whoever is still connected."""
     with httpx.Client(base_url=victim.address, timeout=60) as kept:
@@ -171,6 +183,8 @@ def test_postgresql_becomes_read_only_and_goes_away(faults, start, server, long)
     for _ in range(3 if long else 1):
         suffer(victim, read_only(server), "read-only", words="may only be read")
         no_handle_for_a_new_connection(faults, victim, server)
+        if long:  # ten seconds are waited for it
+            suffer(victim, advisory_lock_held(server), "locked", words="End whatever works on the database")
         with restarted(server):
             victim.wait_refused()
             for worker in victim.workers():

@@ -61,7 +61,7 @@ class _Job(Generic[_Ask]):
 
 
 class Lane(Generic[_Ask]):
-    """One thread and its line.
+    """Some threads and their line.
 
     Parameters
     ----------
@@ -71,7 +71,9 @@ class Lane(Generic[_Ask]):
     limits
         Of the line.
     name
-        Of the thread.
+        Of the threads.
+    threads
+        How many; one where the work leaves no other thread the interpreter.
     observe
         Told kind, number of jobs and seconds of each piece of work.
     """
@@ -81,6 +83,7 @@ class Lane(Generic[_Ask]):
         block: Callable[[Sequence[tuple[_Ask, Reply]]], None],
         limits: LineLimits,
         name: str,
+        threads: int = 1,
         observe: Callable[[Kind, int, float], None] = lambda *_: None,
     ) -> None:
         self._block = block
@@ -88,8 +91,9 @@ class Lane(Generic[_Ask]):
         self._line: Line[_Job[_Ask]] = Line(limits)
         self._wake = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     def check(self, kind: Kind) -> None:
         """See `Line.check`."""
@@ -135,8 +139,9 @@ class Lane(Generic[_Ask]):
         """Do what waits, then stop."""
         with self._wake:
             self._closing = True
-            self._wake.notify()
-        self._thread.join()
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while True:

@@ -89,14 +89,16 @@ def score_in_lanes(doors: Doors) -> Iterator[None]:
             metrics.block.observe(jobs)
 
     line = LineLimits(limits.block, limits.wait_seconds, limits.wait_seconds_many, limits.share_many)
-    # Photos are read one by one, so together they are no faster; alone, the first one's answer is.
+    # Photos are read one by one, so together they are no faster; alone, the first one's answer is. Reading them
+    # leaves the interpreter to other threads.
     single = LineLimits(1, limits.wait_seconds_many, limits.wait_seconds_many, limits.share_many)
 
     def score(asks: Sequence[tuple[Ask, Reply]]) -> None:
         score_block(asks, metrics.recording.observe)
 
     doors.lanes = lanes = Lanes(
-        Lane(score, line, "score-words", observe), Lane(score, single, "score-photos")
+        Lane(score, line, "score-words", observe=observe),
+        Lane(score, single, "score-photos", doors.settings.threads),
     )
     try:
         yield

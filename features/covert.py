@@ -22,6 +22,7 @@ from features.yaml_text import read_yaml
 
 _CONCEALING = frozenset({"concealment", "explicit", "tiny", "unlit", "unnoticed"})
 _ABILITIES = frozenset({"recording", "resolution", "remote", "wireless", "unattended", "dark", "unlit"})
+_AND = re.compile("(?<![a-z])and(?![a-z])|[&+,/]|와 |과 |및|和|及")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u3131-\u3163\u1100-\u11ff\uff21-\uff5a]")
 
 
@@ -185,7 +186,7 @@ class CovertCameraDetector:
         weights = self._weights
         both = in_details | in_title
         seen = in_title.keys() | in_details.keys()
-        relation = self._relation(title)
+        relation = self._relation(title) or self._beside_goods(title, seen)
         ordinary = 0.0
         for name, found in both.items():
             group = weights.groups[name]
@@ -243,6 +244,28 @@ class CovertCameraDetector:
             return None
         weight, kind, start, end = best
         return _Found("title", title, start, end).evidence(weight, kind)
+
+    def _beside_goods(self, title: Normalized, seen: Set[str]) -> CovertEvidence | None:
+        """Goods of any kind right before a camera noun, or with one: the list of things is never complete."""
+        weights = self._weights
+        if "camera" not in seen or not seen.isdisjoint(THINGS) or seen.isdisjoint(_ABILITIES):
+            return None
+        if any(weights.groups[name].weight <= -1.0 for name in seen):
+            return None
+        cameras = list(weights.groups["camera"].finder.finditer(title.text))
+        for goods in weights.goods.finditer(title.text):
+            for camera in cameras:
+                kind = self._stand(title.text, goods, camera, accessory=True)
+                gap = camera.start() - goods.end()
+                two = _AND.search(title.text, goods.end(), camera.start())
+                if (
+                    kind in ("thing_first", "thing_with")
+                    and gap <= weights.relations["goods_gap"]
+                    and not two
+                ):
+                    found = _Found("title", title, goods.start(), camera.end())
+                    return found.evidence(weights.relations["goods_first"], "goods_first")
+        return None
 
     def _stand(self, text: str, thing: re.Match[str], camera: re.Match[str], *, accessory: bool) -> str:
         """Name the relation of one pair; empty where they overlap or one is for the other."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from features.group_file import read_group_file
 from features.lexicon import TermFinder
 
+# Families of goods whose cameras are ordinary ones: telephones, vehicles, what is made for taking pictures.
+_OWN_CAMERAS = re.compile("phone|car_|vehicle|camera|computer|drone|pet|tablet|monitor|bag|toy")
 THINGS = ("thing", "thing_or_accessory")
 """Groups of everyday things that a camera may pass for."""
 
@@ -93,6 +97,23 @@ class CovertWeights:
         self.ability = self._union("recording", "resolution", "remote")
         self.about = self._union(*THINGS, "concealment")
         self.in_details = self._union("explicit", "camera_inside")
+
+    @cached_property
+    def goods(self) -> TermFinder:
+        """Names of goods of every product group that has no cameras of its own."""
+        ordinary = {
+            term for group in self.groups.values() if group.weight <= -1.0 for term in group.finder.terms
+        }
+        terms = {
+            word.strip("?|")
+            for code, group in read_group_file(None).groups.items()
+            if not _OWN_CAMERAS.search(code)
+            for words in group.terms.values()
+            for word in words
+            if not word.startswith(("&", "@"))
+        }
+        kept = [term for term in terms if term not in ordinary and not self.camera.search(term)]
+        return TermFinder(kept, short_hangul_alone=True)
 
     def _union(self, *names: str) -> TermFinder:
         return TermFinder(term for name in names for term in self.groups[name].finder.terms)

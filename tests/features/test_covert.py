@@ -23,6 +23,9 @@ def detector() -> CovertCameraDetector:
     "title",
     [
         "wall clock with 1080p wifi camera",
+        "Toaster camera 1080P",
+        "냄비 카메라 1080P 녹화",
+        "抱枕摄像头 高清录像",
         "HD pen camera video recorder 32GB",
         "USB charger camera 1080P motion detection loop recording",
         "Alarm Clock 1080P HD WiFi remote view motion detection night vision",

@@ -8,7 +8,10 @@ with raw addresses, and its first page loads a script from outside. So our appli
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +47,21 @@ class FrontedService(bentoml.Service[Any]):
     def to_asgi(self, is_main: bool = True) -> Any:
         """See BentoML; the one application that is mounted answers."""
         return front(super().to_asgi(is_main), self.mount_apps[0][0])
+
+
+def end_with_parent(every_s: float = 1.0) -> None:
+    """End this worker once the process that started it is gone.
+
+    Nobody would replace it if it ended, and it would keep the port from a service that is started anew.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(every_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def bound_heads() -> None:
@@ -105,6 +123,10 @@ def service_of(
     )
     class ListingRisk:
         """Scores marketplace listings for product-safety hazards."""
+
+        def __init__(self) -> None:
+            """Runs in each worker, before it answers."""
+            end_with_parent()
 
         @bentoml.on_deployment
         @staticmethod

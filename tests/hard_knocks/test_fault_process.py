@@ -19,9 +19,9 @@ import pytest
 def start(faults, tmp_path: Path) -> Iterator[object]:
     started = []
 
-    def begin(store: str = "", **env: str):
+    def begin(port: int = 0, **env: str):
         victim = faults.Victim(
-            store or str(tmp_path / "store.db"), tmp_path / f"service{len(started)}", **env
+            str(tmp_path / "store.db"), tmp_path / f"service{len(started)}", port=port, **env
         )
         started.append(victim)
         victim.wait_ready()
@@ -48,6 +48,21 @@ def test_workers_killed_under_load_are_replaced(faults, start, long):
     victim.wait_ready()
     victim.wait_more()
     victim.check()
+
+
+def test_the_first_process_killed_leaves_nothing_behind(faults, start):
+    """Its workers end with it, so that whoever supervises it can start it again on the same port."""
+    first = start()
+    first.load()
+    first.wait_more()
+    workers = first.workers()
+    first.process.kill()
+    first.process.wait()
+    faults.wait_until(lambda: not any(map(faults.runs, workers)), "the workers' end")
+    first.rest()
+    second = start(port=first.port)
+    second.inherit(first)
+    second.check()
 
 
 @contextmanager

@@ -35,13 +35,23 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE
         time.sleep(0.05)
 
 
+def runs(process: psutil.Process) -> bool:
+    """Whether it still runs; where nobody reaps orphans the dead stay in the list."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Victim:
     """The service as `serve` starts it, around the stub bundle unless ``target`` says otherwise."""
 
-    def __init__(self, store: str, folder: Path, target: str = "stub_service:service", **env: str) -> None:
+    def __init__(
+        self, store: str, folder: Path, target: str = "stub_service:service", port: int = 0, **env: str
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+            self.port = port or probe.getsockname()[1]
         folder.mkdir(parents=True, exist_ok=True)
         self.store, self.log = store, folder / "service.log"
         ours = ("LISTING_RISK_", "BENTO", "PROMETHEUS_")
@@ -205,6 +215,12 @@ class Victim:
         url = store or self.store
         found = losses(url if "://" in url else f"sqlite:///{url}", told)
         assert found.none, found
+
+    def inherit(self, other: Victim) -> None:
+        """Answer for what another service on the same store said."""
+        self.answers |= other.answers
+        self._risky |= other._risky
+        self.wrong += other.wrong
 
     def repeats(self) -> None:
         """Whoever repeats a request that was answered gets that answer."""

@@ -9,7 +9,7 @@ PORT ?= 3000
 DATA ?= $(LISTING_RISK_DATA)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run stop test check starter benchmark benchmark-relisting sample hard-knocks docs clean
+.PHONY: help run stop test check starter benchmark benchmark-relisting sample hard-knocks docs clean sbom release
 
 help:
 	@echo "make run        install what serving needs and start the service with the sample catalogue (Ctrl-C ends it)"
@@ -19,6 +19,7 @@ help:
 	@echo "make benchmark  measure against baselines     (needs LISTING_RISK_DATA)"
 	@echo "make benchmark-relisting   banned goods that come back: photos, words, speed (needs LISTING_RISK_DATA)"
 	@echo "make hard-knocks   faults, attacks, 20 minutes of load: about an hour"
+	@echo "make release    wheel, bill of materials and licences, in dist/"
 	@echo "make stop       stop a service started with DETACH=1"
 
 $(BIN)/python:
@@ -79,6 +80,17 @@ hard-knocks: $(VENV)/.everything
 		tests/integration/test_store_kill.py tests/integration/test_index_kill.py --long $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks.soak.run
 	$(BIN)/python -m benchmarks.document
+
+# What a release is made of: the bill of materials (CycloneDX, validated) and every licence.
+sbom: $(VENV)/.everything
+	$(BIN)/listing-risk licences --check
+	@mkdir -p dist
+	$(BIN)/listing-risk licences --json > dist/licences.json
+	$(BIN)/python deploy/sbom.py dist/sbom.json
+
+release: sbom
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	cd dist && sha256sum *.whl sbom.json licences.json > SHA256SUMS
 
 # The documents as a site, in English and Korean, in site/.
 docs: $(VENV)/.everything

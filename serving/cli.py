@@ -11,6 +11,7 @@ from serving.commands.bundle import bundle
 from serving.commands.events import events
 from serving.commands.evidence import evidence
 from serving.commands.labs import GROUPS as LABORATORY
+from serving.commands.licences import licences
 from serving.commands.notices import notices
 from serving.commands.plan import plan
 from serving.commands.policy import policy
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 FOLLOW_UP = (notices, reconcile, complaints, sellers, evidence, events)
-GROUPS = (bans, catalogue, audit, retention, access, policy, taxonomy, bundle)
+GROUPS = (bans, catalogue, audit, retention, access, policy, taxonomy, bundle, licences)
 for group in (*SCORING, *TRAINING, *SERVE, *GROUPS, *SCIENCE, plan, *LABORATORY, *FOLLOW_UP):
     main.add_command(group)
 with_taxonomy(main)

@@ -22,6 +22,10 @@ FORM = 1
 """Of manifest and shards: what another one has left is not gone on from."""
 
 
+BLOCK = 512
+"""Rows that are scored at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What decides the scores beside the rows.
@@ -38,6 +42,8 @@ class Plan:
         Score also what was scored before with all of this the same.
     shard_rows
         Rows that a kill can cost, at most.
+    block
+        Rows that are scored at once; changes no score.
     """
 
     bundle: str
@@ -47,6 +53,7 @@ class Plan:
     form: Form | None = None
     again: bool = False
     shard_rows: int = SHARD_ROWS
+    block: int = BLOCK
 
     def of(self, source: Path) -> dict[str, Any]:
         """Return the plan for one source as JSON values; equal plans give equal scores."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,17 @@ def _unpacked(cell: bytes) -> Piece:
     return pickle.loads(cell)  # noqa: S301 - written by `_packed`, in this run
 
 
+def _reach(address: str) -> None:
+    """Find out within seconds that nobody listens; Ray itself takes minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # a word of Ray's own, such as auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
+    except (OSError, OverflowError) as error:
+        raise OutsideError(f"no Ray cluster answers at {address}: {error}") from None
+
+
 class OnRay:
     """An engine on a Ray cluster, connected while the block lasts.
 
@@ -85,6 +97,7 @@ class OnRay:
     def __enter__(self) -> OnRay:
         """Connect."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors come as exceptions
         try:
             import ray
         except ModuleNotFoundError:
@@ -92,22 +105,31 @@ class OnRay:
         if ray.is_initialized():
             return self
         address = self._address or os.environ.get("RAY_ADDRESS") or None
-        here: dict[str, Any] = {}
-        if address is None:
-            here = {
-                "num_cpus": max(os.cpu_count() or 1, self._actors + 1),
-                "object_store_memory": self._object_store,
-                "include_dashboard": False,
-            }
-        # Ray tells every step of every dataset; what a person needs to know of a batch, the batch says itself.
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+        here = {} if address else self._here()
+        if address:
+            _reach(address)
         try:
-            ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env=environment, **here)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise OutsideError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from None
+            ray.init(
+                address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **here,
+            )
+        except Exception as error:  # Ray raises many kinds, Exception itself among them
+            said = (str(error).splitlines() or [type(error).__name__])[0][:300]
+            raise OutsideError(f"no Ray cluster answers at {address or 'this machine'}: {said}") from None
         self._ours = True
         return self
+
+    def _here(self) -> dict[str, Any]:
+        """Return the size of a cluster on this machine: a slot for each actor, one for reading."""
+        return {
+            "num_cpus": self._actors + 1,
+            "object_store_memory": self._object_store,
+            "include_dashboard": False,
+            # Processes that wait for any task are of no use: the actors need their own.
+            "_system_config": {"prestart_worker_first_driver": False},
+        }
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
@@ -142,11 +164,13 @@ class OnRay:
     def _dataset(self, rows: list[dict[str, Any]]) -> Any:
         import ray.data
 
+        # Ray tells every step of every dataset; what a person needs to know of a batch, the batch says itself.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         context.max_errored_blocks = 0
-        context.target_max_block_size = 4_000_000
+        context.target_max_block_size = 1  # each piece by itself: it goes to whichever actor is free
         read = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(_read)
         return read.map_batches(
             _scorer(self._settings),

@@ -11,13 +11,10 @@ import pyarrow as pa
 
 from features.partitions import read_partitions
 from features.reader import ColumnMap, Form, ListingReader, ReadError
-from serving.batch.files import BatchReport, FileRun, Plan
+from serving.batch.files import BLOCK, BatchReport, FileRun, Plan
 from serving.batch.partition import Reading, score_partition
 from serving.predictor import Predictor
 from serving.settings import STARTER, Settings
-
-BLOCK = 512
-"""Rows that are scored at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +26,7 @@ class Job:
     reading: Reading
     form: Form | None = None
     first: int = 0
+    block: int = BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def pieces_of(job: Job) -> Iterator[Piece]:
         # A mapping proxy, as column maps have, does not travel between processes.
         if columns is not None:
             reading = replace(reading, columns=ColumnMap(dict(columns.rules), columns.name, columns.optional))
-        for rows in read_partitions(job.path, job.form, BLOCK, job.first):
+        for rows in read_partitions(job.path, job.form, job.block, job.first):
             yield Piece(job.number, reading, rows)
     except ReadError as error:
         yield Piece(job.number, reading, problem=str(error))
@@ -149,7 +147,7 @@ def _reports(
                 early[number] = run.finished
                 continue
             runs[number] = run
-            yield Job(number, source, plan.reading, plan.form, run.resumed)
+            yield Job(number, source, plan.reading, plan.form, run.resumed, plan.block)
 
     said = 0
     for piece in engine.score(jobs()):

@@ -23,11 +23,6 @@ from serving.commands.batch_progress import Progress
 from serving.settings import STARTER, Settings
 
 
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
-    monkeypatch.setattr("serving.batch.run.BLOCK", 64)
-
-
 @pytest.fixture
 def engine(predictor):
     return Crew(predictor, Settings())
@@ -35,7 +30,7 @@ def engine(predictor):
 
 @pytest.fixture
 def plan(predictor):
-    return Plan("b" * 64, "p" * 64, tuple(predictor.taxonomy.codes), shard_rows=100)
+    return Plan("b" * 64, "p" * 64, tuple(predictor.taxonomy.codes), shard_rows=100, block=64)
 
 
 def written(path, count=420, *, bad_every=50):
@@ -106,9 +101,9 @@ def test_an_output_that_stands_is_left_alone_until_something_differs(predictor, 
     stood = output.stat().st_mtime_ns
     assert rows_scored(plan) == 0
     assert output.stat().st_mtime_ns == stood
-    other_policy = Plan(plan.bundle, "q" * 64, plan.hazards, shard_rows=100)
+    other_policy = Plan(plan.bundle, "q" * 64, plan.hazards, shard_rows=100, block=64)
     assert rows_scored(other_policy) == 420
-    assert rows_scored(Plan(plan.bundle, "q" * 64, plan.hazards, again=True, shard_rows=100)) == 420
+    assert rows_scored(Plan(plan.bundle, "q" * 64, plan.hazards, again=True, shard_rows=100, block=64)) == 420
     output.write_bytes(output.read_bytes()[:-1])
     assert rows_scored(other_policy) == 420, "an output that was changed is made again"
     written(source, 300)
@@ -123,7 +118,7 @@ def test_shards_of_another_plan_are_not_gone_on_from(predictor, plan, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         score_file(source, output, plan, Stopping(predictor, 200))
     rest = Stopping(predictor)
-    score_file(source, output, Plan("c" * 64, plan.policy, plan.hazards, shard_rows=100), rest)
+    score_file(source, output, Plan("c" * 64, plan.policy, plan.hazards, shard_rows=100, block=64), rest)
     assert rest.scored == 420
 
 

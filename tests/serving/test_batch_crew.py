@@ -27,17 +27,12 @@ def predictor():
 
 
 @pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setattr("serving.batch.run.BLOCK", 6)
-
-
-@pytest.fixture
-def job(tmp_path, small):
+def job(tmp_path):
     listings = sample_listings()
     path = tmp_path / "sample.jsonl"
     chosen = [listings[n % len(listings)] for n in range(6 * PIECES)]
     path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in chosen), encoding="utf-8")
-    return Job(0, path, Reading())
+    return Job(0, path, Reading(), block=6)
 
 
 def children():

@@ -18,7 +18,7 @@ from benchmarks.quality.resample import Interval
 from benchmarks.quality.task import Labels, Task, existing, figure
 from benchmarks.results_file import LABELS, OURS, ROOT, Row
 from benchmarks.robustness import plain
-from benchmarks.robustness.items import FILES, as_listing, covert_titles, real_listings, sample, truth
+from benchmarks.robustness.items import FILES, SECOND, as_listing, covert_titles, real_listings, sample, truth
 from benchmarks.robustness.items import Row as Item
 from benchmarks.robustness.ours import batch
 
@@ -46,7 +46,7 @@ def camera_like(row: Item) -> bool:
 def tested(data: Path, half: str = "test") -> list[Item]:
     """Return invented titles, the sample's half and real listings, each with ``label``, ``language`` and ``kind``."""
     facts = truth()
-    found = list(covert_titles(half))
+    found = list(covert_titles(half)) + (list(covert_titles(SECOND)) if half == "test" else [])
     for row in sample("test" if half == "test" else "dev"):
         fact = facts[row["id"]]
         covert = "covert_camera" in fact["hazards"]
@@ -66,8 +66,11 @@ def labels(data: Path, half: str = "test") -> Labels:
     invented = np.array([str(row["id"]).startswith("covert/") for row in rows])
     language = np.array([row["language"] for row in rows])
     real = known == "real"
+    new = {row["id"] for row in covert_titles(SECOND)}
+    second = np.array([row["id"] in new for row in rows])
     parts = {
         "invented": invented,
+        "second": second,
         "sample": ~invented & ~real,
         "real": real,
         "cameras": real & np.array([camera_like(row) for row in rows]),
@@ -102,21 +105,25 @@ def found(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     """Return recall and false-alarm rates: overall, by language, by whether the goods name themselves."""
-    positive, parts = truth_.Y[:, 0] == 1, truth_.parts
+    everything, parts = truth_.Y[:, 0] == 1, truth_.parts
+    # The figures that count are of the half that was locked last; the first one is shown beside it.
+    second = parts["second"] if parts["second"].any() else parts["invented"]
+    positive, first = everything & second, everything & ~second
     groups: dict[str, np.ndarray] = {
         "recall": positive,
+        "recall_first_half": first,
+        "recall_first_half_unnamed": first & parts["unnamed"],
         "recall_named": positive & parts["named"],
         "recall_unnamed": positive & parts["unnamed"],
-        "recall_invented": positive & parts["invented"],
-        "recall_sample": positive & parts["sample"],
+        "recall_sample": everything & parts["sample"],
         **{f"recall_{code}": positive & parts[code] for code in LANGUAGES},
         **{f"recall_unnamed_{code}": positive & parts["unnamed"] & parts[code] for code in LANGUAGES},
         "false_alarm_rate": parts["real"],
         "false_alarm_rate_cameras": parts["cameras"],
-        "false_alarm_rate_lookalikes": parts["ordinary"] & parts["invented"],
+        "false_alarm_rate_lookalikes": parts["ordinary"] & second,
         "false_alarm_rate_sample": parts["ordinary"] & parts["sample"],
         **{
-            f"false_alarm_rate_lookalikes_{code}": parts["ordinary"] & parts["invented"] & parts[code]
+            f"false_alarm_rate_lookalikes_{code}": parts["ordinary"] & second & parts[code]
             for code in LANGUAGES
         },
     }

@@ -24,6 +24,7 @@ from benchmarks.robustness.items import (
     real_listings,
     recall_names,
     sample,
+    thinned,
     truth,
 )
 from benchmarks.robustness.items import Row as Item
@@ -62,7 +63,7 @@ def _clipped(row: Item) -> Item:
 
 
 def _of_hazardous(data: Path, half: str) -> Iterator[Item]:
-    for row in hazardous(data, half):
+    for row in thinned(hazardous(data, half), data):
         yield {**row, "id": f"{CLEAN}/{row['id']}"}
         for name in attacks():
             if changed := attacked(name, row, attacks()):
@@ -80,7 +81,7 @@ def _of_hazardous(data: Path, half: str) -> Iterator[Item]:
 
 def _of_real(data: Path, count: int) -> Iterator[Item]:
     names = list(attacks())
-    for at, row in enumerate(real_listings(data, 0, count)):
+    for at, row in enumerate(thinned(real_listings(data, 0, count), data)):
         row = {**row, "id": f"real/{row['id']}"}
         yield {**row, "id": f"{CLEAN}/{row['id']}"}
         for turn in range(ATTACKS_EACH):

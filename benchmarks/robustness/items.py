@@ -16,6 +16,9 @@ from features.reader import ColumnMap, RejectedRow, read_listings
 Row = dict[str, Any]
 
 TITLES = Path(__file__).with_name("covert_titles.tsv")
+SECOND_TITLES = Path(__file__).with_name("covert_titles_second.tsv")
+SECOND = "second"
+"""The half that was written when the first locked one had been looked at three times."""
 HARMLESS = Path(__file__).with_name("harmless_titles.tsv")
 SAMPLE = ROOT / "features" / "sample"
 LISTINGS = {
@@ -35,6 +38,16 @@ LISTING_FILES = tuple(f"listings/{name}" for name in LISTINGS.values())
 FILES = (RECALLS, *LISTING_FILES)
 # What a seller writes; who sells, how often and at what price would be the same under any disguise.
 _KEPT = ("title", "description", "bullets", "attributes", "category", "brand")
+
+
+QUICK = "every_eighth_row"
+"""File in a data folder that holds a sample of the rows; invented rows are thinned as well there."""
+QUICK_STEP = 8
+
+
+def thinned(rows: list[Row], data: Path) -> list[Row]:
+    """Return all rows, or every eighth where the data folder is a sample itself."""
+    return rows[::QUICK_STEP] if (data / QUICK).is_file() else rows
 
 
 def order_of(text: str) -> str:
@@ -82,12 +95,12 @@ def _real(data: Path) -> tuple[tuple[str, str], ...]:
 
 
 def covert_titles(half: str) -> list[Row]:
-    """Return one half (``tuning`` or ``test``) of the invented covert cameras and ordinary goods.
+    """Return one half (``tuning``, ``test`` or ``second``) of the invented covert cameras and ordinary goods.
 
     Each row has ``label`` (``covert`` or ``ordinary``), ``kind`` (``named`` and ``unnamed``, or the kind of ordinary
     goods) and ``language`` beside id and title.
     """
-    lines = TITLES.read_text(encoding="utf-8").splitlines()[1:]
+    lines = (SECOND_TITLES if half == SECOND else TITLES).read_text(encoding="utf-8").splitlines()[1:]
     rows = [line.split("\t") for line in lines]
     return [
         {

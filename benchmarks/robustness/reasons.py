@@ -15,7 +15,15 @@ import numpy as np
 from benchmarks.quality.resample import draw_counts, interval
 from benchmarks.quality.task import Labels, Task, existing, figure
 from benchmarks.results_file import LABELS, OURS, Row
-from benchmarks.robustness.items import FILES, as_listing, covert_titles, real_listings, recall_names, sample
+from benchmarks.robustness.items import (
+    FILES,
+    as_listing,
+    covert_titles,
+    real_listings,
+    recall_names,
+    sample,
+    thinned,
+)
 from benchmarks.robustness.items import Row as Item
 from benchmarks.robustness.ours import FLAGGED_FROM, actions, batch
 from features.scripts import language
@@ -80,7 +88,7 @@ def _candidates(data: Path, half: str) -> list[Item]:
 @cache
 def explained(data: Path, half: str = "test") -> tuple[Explained, ...]:
     """Return flagged listings with a quoted word in the title and a title that holds more than what is quoted."""
-    rows = _candidates(data, half)
+    rows = thinned(_candidates(data, half), data)
     scores = batch(rows)
     found: list[Explained] = []
     for at in np.flatnonzero(actions(scores) >= FLAGGED_FROM):

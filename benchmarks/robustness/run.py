@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.quality.run import QUICK_STEP, measure_task
+from benchmarks.quality.run import QUICK_STEP, measure_task, record
 from benchmarks.quality.run import subsample as subsample_tables
 from benchmarks.quality.task import Task, frame_of
 from benchmarks.results_file import (
@@ -28,6 +28,7 @@ from benchmarks.results_file import (
     write_scores,
 )
 from benchmarks.robustness import covert_camera, cross_language, evasion, reasons, style_probe
+from benchmarks.robustness.items import QUICK
 
 _ROOMS = (cross_language, covert_camera, style_probe, reasons, evasion)
 TASKS: dict[str, Task] = {room.TASK.name: room.TASK for room in _ROOMS}
@@ -43,6 +44,7 @@ def subsample(task: Task, data: Path, folder: Path, step: int = QUICK_STEP) -> P
         target.parent.mkdir(parents=True, exist_ok=True)
         with gzip.open(data / name, "rt", encoding="utf-8") as whole, gzip.open(target, "wt") as part:
             part.writelines(islice(whole, 0, None, step))
+    (folder / QUICK).touch()
     return folder
 
 
@@ -64,8 +66,9 @@ def show(results: Results) -> None:
 )
 @click.option("--quick", is_flag=True, help="Check the machinery on every eighth row; write nothing.")
 @click.option("--note", default="", help="Why the test part is looked at, for the log.")
+@click.option("--track/--no-track", default=True, help="Record the run in MLflow (MLFLOW_TRACKING_URI).")
 @click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False), default=RESULTS)
-def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, folder: Path) -> None:
+def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, track: bool, folder: Path) -> None:
     """Measure robustness tasks with all their systems."""
     for name in tasks or TASKS:
         task = TASKS[name]
@@ -77,7 +80,10 @@ def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, folder: Pat
         results, scores = measure_task(task, data)
         command = f"python -m benchmarks.robustness.run {name}"
         write_scores(name, frame_of(task.labels(data), scores), folder)
-        write_results(results.model_copy(update={"command": command}), folder)
+        results = results.model_copy(update={"command": command})
+        path = write_results(results, folder)
+        if track:
+            record(task, results, path, data)
         show(results)
 
 

@@ -9,6 +9,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ from benchmarks.robustness import (
     style_probe,
     words,
 )
-from benchmarks.robustness.run import TASKS
+from benchmarks.robustness.run import TASKS, main
 
 ALL = evasion.attacks()
 TITLES = {
@@ -79,6 +80,15 @@ def test_the_locked_titles_are_as_they_were() -> None:
     assert hashlib.sha256(test.encode()).hexdigest() == lock
 
 
+def test_the_second_locked_titles_are_as_they_were() -> None:
+    lines = items.SECOND_TITLES.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+    lock = items.SECOND_TITLES.with_suffix(".sha256").read_text(encoding="utf-8").strip()
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == lock
+    assert not {row["title"] for row in items.covert_titles(items.SECOND)} & {
+        row["title"] for half in ("tuning", "test") for row in items.covert_titles(half)
+    }
+
+
 def test_half_of_the_covert_titles_name_nothing() -> None:
     telling = (
         "hidden",
@@ -96,7 +106,7 @@ def test_half_of_the_covert_titles_name_nothing() -> None:
         "隐",
         "间谍",
     )
-    for half in ("tuning", "test"):
+    for half in ("tuning", "test", items.SECOND):
         rows = [row for row in items.covert_titles(half) if row["label"] == "covert"]
         unnamed = [row for row in rows if row["kind"] == "unnamed"]
         assert 2 * len(unnamed) == len(rows)
@@ -157,3 +167,13 @@ def test_every_look_is_noted(task: str) -> None:
     looks = [look for look in read_looks() if look.task == task]
     assert looks
     assert systems <= set(looks[-1].systems)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["cross_language", "covert_camera", "evasion"])
+def test_quick_runs_everything_and_writes_nothing(task: str, data_dir: Path) -> None:
+    before = {path.name: path.read_bytes() for path in RESULTS.iterdir() if path.is_file()}
+    done = CliRunner().invoke(main, [task, "--quick", "--data", str(data_dir)])
+    assert done.exit_code == 0, done.output
+    assert "ours" in done.output
+    assert {path.name: path.read_bytes() for path in RESULTS.iterdir() if path.is_file()} == before

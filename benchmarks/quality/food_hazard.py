@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from benchmarks.quality.baselines import embed, keyword_counts, lexicon, nearest, tfidf
 from benchmarks.quality.resample import draw_counts, interval
-from benchmarks.quality.task import Labels, Task, existing, figure
+from benchmarks.quality.task import Labels, Task, existing, figure, squeezed
 from benchmarks.results_file import OURS, Row
 from features.normalize import normalize
 from features.text import NgramVocabulary
@@ -24,8 +26,6 @@ from training.ridge import RidgeSettings, fit_ridge
 TRAIN, TEST = "semeval2025-task9/train_titles.csv.gz", "semeval2025-task9/valid.csv.gz"
 FIELDS = ("hazard-category", "product-category", "hazard", "product")
 HERE = Path(__file__).parent
-# Chosen by folds of near-duplicate titles inside the training part: benchmarks/results/tuning_food_hazard.json.
-SETTINGS = RidgeSettings(strength=5.0, balance=0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,19 +130,50 @@ def _use_lr(data: Path) -> np.ndarray:
     return _lr(left, right, read_parts(data)[0], 10.0)
 
 
+@dataclass(frozen=True, slots=True)
+class FoodSettings:
+    """What our system of this task reads and how it is fitted.
+
+    Attributes
+    ----------
+    ridge
+        Of the heads.
+    view
+        ``ngrams``: those of `features.text` on normalised titles. ``tfidf``: words 1-2 and characters 2-5 of titles as
+        they stand, every word kept.
+    """
+
+    ridge: RidgeSettings
+    view: str
+
+
+# Chosen by folds of near-duplicate titles inside the training part: benchmarks/results/tuning_food_hazard.json.
+SETTINGS = FoodSettings(RidgeSettings(strength=5.0, balance=0.0), "tfidf")
+
+
+def _texts(train: list[str], test: list[str], view: str) -> tuple[csr_matrix, csr_matrix]:
+    if view == "tfidf":
+        kinds = (
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"),
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
+        )
+        left, right = squeezed(train), squeezed(test)
+        found = csr_matrix(hstack([kind.fit_transform(left) for kind in kinds]))
+        return found, csr_matrix(hstack([kind.transform(right) for kind in kinds]))
+    left, right = ([normalize(title).text for title in part] for part in (train, test))
+    vocabulary = NgramVocabulary.fit(left, min_documents=2)
+    nothing = np.zeros((len(left), 0)), np.zeros((len(right), 0))
+    return design_matrix(vocabulary, left, nothing[0]), design_matrix(vocabulary, right, nothing[1])
+
+
 def our_predictions(
-    train: Part, vectors: np.ndarray, titles: list[str], test_vectors: np.ndarray, settings: RidgeSettings
+    train: Part, vectors: np.ndarray, titles: list[str], test_vectors: np.ndarray, settings: FoodSettings
 ) -> np.ndarray:
-    """Fit the training package's heads on n-grams and embedding of titles; return classes, shape (n_test, 4)."""
-    texts, others = ([normalize(title).text for title in part] for part in (train.titles, titles))
-    vocabulary = NgramVocabulary.fit(texts, min_documents=2)
-    nothing = np.zeros((len(texts), 0)), np.zeros((len(others), 0))
-    left = [design_matrix(vocabulary, texts, nothing[0]), vectors]
-    right = [design_matrix(vocabulary, others, nothing[1]), test_vectors]
+    """Fit the training package's ridge heads on words and embedding of titles; return classes, shape (n_test, 4)."""
+    words, others = _texts(train.titles, titles, settings.view)
     sizes = train.classes.max(axis=0) + 1
-    scores = fit_ridge(left, [np.eye(size)[train.classes[:, k]] for k, size in enumerate(sizes)], settings)(
-        right
-    )
+    targets = [np.eye(size)[train.classes[:, k]] for k, size in enumerate(sizes)]
+    scores = fit_ridge([words, vectors], targets, settings.ridge)([others, test_vectors])
     return np.column_stack([S.argmax(axis=1) for S in scores]).astype(np.float64)
 
 

@@ -13,12 +13,28 @@ import click
 import numpy as np
 
 from benchmarks.quality.baselines import embed
-from benchmarks.quality.food_hazard import Part, our_predictions, read_parts, task_score_draws
+from benchmarks.quality.food_hazard import (
+    FoodSettings,
+    Part,
+    our_predictions,
+    read_parts,
+    task_score_draws,
+)
 from benchmarks.results_file import RESULTS, code_commit, now
 from training.ridge import RidgeSettings
 from training.splits import clusters, group_folds
 
-GRID = [RidgeSettings(s, b) for s, b in ((1.0, 0.0), (5.0, 0.0), (25.0, 0.0), (5.0, 0.3), (25.0, 0.3))]
+GRID = [
+    FoodSettings(RidgeSettings(s, b), view)
+    for view, s, b in (
+        ("ngrams", 5.0, 0.0),
+        ("ngrams", 5.0, 0.3),
+        ("tfidf", 2.0, 0.0),
+        ("tfidf", 5.0, 0.0),
+        ("tfidf", 5.0, 0.5),
+        ("tfidf", 15.0, 0.0),
+    )
+]
 FOLDS = 3
 
 
@@ -47,10 +63,10 @@ def main(data: Path) -> None:
             truth = train.classes[valid].astype(float)
             scores.append([task_score_draws(truth, found, once, *pair)[0] for pair in ((0, 1), (2, 3))])
         st1, st2 = np.mean(scores, axis=0)
+        ridge = {"strength": settings.ridge.strength, "balance": settings.ridge.balance}
         rows.append(
-            {"strength": settings.strength, "balance": settings.balance, "st1": round(float(st1), 4),
-             "st2": round(float(st2), 4)}
-        )  # fmt: skip
+            {"view": settings.view, **ridge, "st1": round(float(st1), 4), "st2": round(float(st2), 4)}
+        )
         click.echo(json.dumps(rows[-1]), err=True)
     report = {
         "command": "python -m benchmarks.tuning.food_hazard",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -9,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.errors import UserError
-from serving.access.door import AccessDoor
-from serving.access.table import GRANTS, PERMISSIONS, ROLES
+from serving.access.door import AccessDoor, AccessError
+from serving.access.table import GRANTS, PERMISSIONS, ROLES, actor_of
 from serving.console.page import Pages, actor_of_request, away, field, form_of, now_utc
 from serving.store.records import moment
 
@@ -69,6 +70,7 @@ class PeopleRoom:
         password = (form_of(request).get("password") or [""])[0]
         address = f"{request.url.scheme}://{request.url.netloc}"
         try:
+            _may_give(request, role)
             await away(self.door().add_account, name, role, password or None, by)
             link = "" if password else await away(self.door().account_link, name, address, by)
         except UserError as error:
@@ -90,11 +92,13 @@ class PeopleRoom:
         """Issue a key; it is on this one page and nowhere else."""
         days = field(request, "days", 3)
         scopes = [scope for scope in form_of(request).get("scope", []) if scope in PERMISSIONS]
+        role = field(request, "role", 40)
         try:
+            _may_give(request, role, scopes)
             _, shown = await away(
                 self.door().issue_key,
                 field(request, "name", 80),
-                field(request, "role", 40),
+                role,
                 scopes,
                 int(days) if days.isdigit() else 90,
                 actor_of_request(request).name,
@@ -114,3 +118,15 @@ class PeopleRoom:
 
     def _refused(self, request: Request, error: UserError) -> Response:
         return self.pages.go(HERE, self.pages.words(request)("refused.because", why=str(error)))
+
+
+def _may_give(request: Request, role: str, scopes: Sequence[str] = ()) -> None:
+    """Refuse to give what the giver may not do: a key cut to the management of access is no way to the rest.
+
+    Raises
+    ------
+    AccessError
+    """
+    given = set(scopes) or actor_of("", role).scopes
+    if more := sorted(given - actor_of_request(request).scopes):
+        raise AccessError(f"got {more[0]!r} to give, which is not allowed to you yourself")

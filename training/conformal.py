@@ -66,3 +66,23 @@ def let_through(failing_scores: np.ndarray, level: float) -> LetThrough:
 def share_let_through(scores: np.ndarray, bound: LetThrough) -> float:
     """Return the share of goods that score below the threshold; NaN without goods."""
     return float(np.mean(np.asarray(scores) < bound.threshold)) if len(scores) else float("nan")
+
+
+def next_level(current: float, asked: float, seen: float, step: float) -> float:
+    """Return the level to choose the next threshold at, after a period that let ``seen`` of the failing goods through.
+
+    Adaptive conformal inference (Gibbs and Candes 2021): where more slipped through than was asked for, the next
+    threshold is chosen more strictly, whatever the shift that caused it; in the long run the mean meets what was asked.
+
+    Parameters
+    ----------
+    current, asked
+        Level of the period that ended, and the one that is wanted in the long run.
+    seen
+        Share of failing goods that scored below the threshold; NaN where none failed leaves the level as it is.
+    step
+        How much of the difference counts at once, in (0, 1].
+    """
+    if np.isnan(seen):
+        return current
+    return float(np.clip(current + step * (asked - seen), 0.2 * asked, 2.0 * asked))

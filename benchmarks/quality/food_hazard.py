@@ -160,7 +160,8 @@ def _texts(train: list[str], test: list[str], view: str) -> tuple[csr_matrix, cs
         left, right = squeezed(train), squeezed(test)
         found = csr_matrix(hstack([kind.fit_transform(left) for kind in kinds]))
         return found, csr_matrix(hstack([kind.transform(right) for kind in kinds]))
-    left, right = ([normalize(title).text for title in part] for part in (train, test))
+    left = [normalize(title).text for title in train]
+    right = [normalize(title).text for title in test]
     vocabulary = NgramVocabulary.fit(left, min_documents=2)
     nothing = np.zeros((len(left), 0)), np.zeros((len(right), 0))
     return design_matrix(vocabulary, left, nothing[0]), design_matrix(vocabulary, right, nothing[1])

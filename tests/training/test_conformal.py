@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.conformal import let_through, share_let_through
+from training.conformal import let_through, next_level, share_let_through
 
 
 @pytest.mark.parametrize("level", [0.05, 0.1, 0.3])
@@ -51,3 +51,10 @@ def test_a_level_that_is_none_is_refused(level: float) -> None:
 def test_scores_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         let_through(np.array([0.1, np.nan]), 0.5)
+
+
+def test_the_level_follows_what_slipped_through() -> None:
+    assert next_level(0.1, 0.1, 0.3, 0.2) == pytest.approx(0.06)
+    assert next_level(0.1, 0.1, 0.0, 0.2) == pytest.approx(0.12)
+    assert next_level(0.1, 0.1, float("nan"), 0.2) == 0.1
+    assert next_level(0.02, 0.1, 1.0, 1.0) == pytest.approx(0.02)

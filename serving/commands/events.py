@@ -126,11 +126,14 @@ def dead(endpoint_id: str, store: str) -> None:
     from serving.store.engine import reading
 
     with _desk(store) as desk, reading(desk.store.engine) as connection:
-        for one in read_deliveries(connection, endpoint_id=endpoint_id, status="dead", size=1_000):
+        letters = read_deliveries(connection, endpoint_id=endpoint_id, status="dead", size=1_000)
+        for one in letters:
             when = one.created_at.isoformat(timespec="seconds")
             click.echo(
                 f"{one.event_id} {one.type} {one.subject} {when} {one.attempts} attempts: {one.last_answer}"
             )
+    if not letters:
+        click.echo("no dead letters", err=True)
 
 
 @events.command("replay")

@@ -9,7 +9,7 @@ PORT ?= 3000
 DATA ?= $(LISTING_RISK_DATA)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run stop test check starter benchmark benchmark-relisting sample hard-knocks docs clean sbom release
+.PHONY: help run stop test check starter benchmark benchmark-serving benchmark-relisting sample hard-knocks docs clean sbom release
 
 help:
 	@echo "make run        install what serving needs and start the service with the sample catalogue (Ctrl-C ends it)"
@@ -17,6 +17,7 @@ help:
 	@echo "make check      ruff, pyright, import rules"
 	@echo "make starter    train the starter bundle      (needs LISTING_RISK_DATA)"
 	@echo "make benchmark  measure against baselines     (needs LISTING_RISK_DATA)"
+	@echo "make benchmark-serving     speed and cost beside four other ways of serving (20 minutes)"
 	@echo "make benchmark-relisting   banned goods that come back: photos, words, speed (needs LISTING_RISK_DATA)"
 	@echo "make hard-knocks   faults, attacks, 20 minutes of load: about an hour"
 	@echo "make release    wheel, bill of materials and licences, in dist/"
@@ -61,6 +62,15 @@ benchmark: $(VENV)/.everything
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.run
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.strictness
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.robustness.run
+	$(BIN)/python -m benchmarks.document
+
+# Twenty minutes on two cores, nine of them load, on a machine that does nothing else. PEER_ENV and AUTOGLUON_ENV are
+# environments of the peers; they are made (some minutes, 3 GB) where they are not.
+benchmark-serving: $(VENV)/.everything
+	@echo "this takes about 20 minutes; other work on the machine spoils it"
+	PEER_ENV="$${PEER_ENV:-.cache/peers/day}" AUTOGLUON_ENV="$${AUTOGLUON_ENV:-.cache/peers/autogluon}" \
+		LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.serving.run
+	$(BIN)/python -m benchmarks.serving.chart
 	$(BIN)/python -m benchmarks.document
 
 # An hour on two cores. The page of hits and misses shows third-party photos: it stays in .cache.

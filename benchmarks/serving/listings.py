@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +42,36 @@ def _real(data: Path | None) -> Iterator[dict[str, Any]]:
 
 def _plain(listing: Listing) -> dict[str, Any]:
     return listing.model_dump(mode="json", exclude_defaults=True)
+
+
+def titles_of(listings: Sequence[dict[str, Any]], count: int) -> list[str]:
+    """Return so many different titles: those of the listings, then halves of some joined to halves of others."""
+    chance = random.Random(7)
+    titles = [listing["title"] for listing in listings][:count]
+    seen, words = set(titles), [title.split() for title in titles]
+    while len(titles) < count:
+        one, other = chance.choice(words), chance.choice(words)
+        made = " ".join(one[: max(1, len(one) // 2)] + other[len(other) // 2 :])
+        if made not in seen and made.strip():
+            seen.add(made)
+            titles.append(made)
+    return titles
+
+
+def drawn_photos(count: int) -> list[str]:
+    """Return drawn pictures as ``data:`` addresses of JPEG files, none twice."""
+    from benchmarks.relisting.drawn import branded, picture
+
+    made = []
+    for number in range(count):
+        image = branded(10_000 + number) if number % 2 else picture(10_000 + number)
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=90)
+        made.append("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode())
+    return made
+
+
+def write_lines(path: Path, rows: Sequence[Any]) -> Path:
+    """Write JSON lines."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path

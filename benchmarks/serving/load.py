@@ -29,9 +29,10 @@ _DRAIN_S = 20.0
 
 @dataclass(slots=True)
 class Tally:
-    """What came back: status -> count, and seconds of every answer by status."""
+    """What came back: seconds of every answer by status; ``late`` are good ones after the time was over."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
+    late: int = 0
     unanswered: int = 0
     retry_after: Counter[str] = field(default_factory=Counter)
 
@@ -124,6 +125,7 @@ class Load:
         self.in_flight -= 1
         status = int(answer[9:12])
         self.tally.add(status, now - due)
+        self.tally.late += status == 200 and now > self.ends
         if status == 429:
             self.tally.retry_after[_header(answer, b"retry-after:")] += 1
         if self.closed_load:
@@ -136,7 +138,9 @@ class Load:
             self.done.set()
 
     def _next(self, connection: Connection, due: float) -> None:
-        request = next(self.requests, None) if time.perf_counter() < self.ends or not self.closed_load else None
+        request = (
+            next(self.requests, None) if time.perf_counter() < self.ends or not self.closed_load else None
+        )
         if request is not None:
             self.in_flight += 1
             connection.send(request, due)
@@ -159,7 +163,9 @@ class Load:
         for connection in connections:
             self._next(connection, started)
         await self._drain()
-        return min(time.perf_counter() - started, seconds)
+        # Every client finishes what it began, so the time until then counts, and all that came in it.
+        self.tally.late = 0
+        return time.perf_counter() - started
 
     async def open(self, rate: float, seconds: float, chance: random.Random) -> float:
         """Send at a rate, at times that know nothing of each other (Poisson)."""
@@ -206,7 +212,9 @@ def requests_of(bodies: Path, path: str, host: str, skip: int = 0) -> Iterator[b
                 yield start + str(len(body)).encode() + b"\r\n\r\n" + body
 
 
-async def _run(address: str, requests: Iterator[bytes], clients: int, rate: float, seconds: float) -> dict[str, Any]:
+async def _run(
+    address: str, requests: Iterator[bytes], clients: int, rate: float, seconds: float
+) -> dict[str, Any]:
     load = Load(address, requests)
     began = resource.getrusage(resource.RUSAGE_SELF)
     took = await (load.open(rate, seconds, random.Random(2026)) if rate else load.closed(clients, seconds))
@@ -214,7 +222,10 @@ async def _run(address: str, requests: Iterator[bytes], clients: int, rate: floa
     return {
         "seconds": took,
         "cpu_seconds": used.ru_utime + used.ru_stime - began.ru_utime - began.ru_stime,
-        "latencies_ms": {str(s): [round(1e3 * one, 3) for one in all_] for s, all_ in load.tally.seconds.items()},
+        "latencies_ms": {
+            str(s): [round(1e3 * one, 3) for one in all_] for s, all_ in load.tally.seconds.items()
+        },
+        "late": load.tally.late,
         "unanswered": load.tally.unanswered,
         "retry_after": dict(load.tally.retry_after),
     }

@@ -4,6 +4,7 @@ Runs with an interpreter of its own that has torch, sentence-transformers, sciki
 and uvicorn, and imports nothing of this project:
 
     PYTHON peer.py fit MODEL PAST_RESULTS   |  probe MODEL LISTINGS  |  batch MODEL LISTINGS OUTPUT
+    PYTHON peer.py judge TRAIN TEST OUTPUT  |  mlflow MODEL FOLDER
     PEER_MODEL=MODEL PYTHON -m uvicorn peer:app
 """
 
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 BLOCK = 512
-FITTED = 400
 
 
 class Pipeline:
@@ -53,19 +53,42 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def fit(model: Path, past: Path) -> None:
-    """Fit one logistic regression a hazard on past results; how well it fits does not change its speed."""
+    """Fit one logistic regression a hazard on past results: rows with ``product`` and ``hazards``."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.preprocessing import MultiLabelBinarizer
 
-    rows = read(past)[:FITTED]
+    rows = read(past)
     labels = MultiLabelBinarizer()
     heads = OneVsRestClassifier(LogisticRegression(max_iter=1000))
     heads.fit(
-        encoder().encode([row["product"] for row in rows]),
+        encoder().encode(
+            [row["product"] for row in rows], normalize_embeddings=True, show_progress_bar=False
+        ),
         labels.fit_transform([row["hazards"] for row in rows]),
     )
     model.write_bytes(pickle.dumps((labels.classes_.tolist(), heads)))
+
+
+def judge(train: Path, test: Path, output: Path) -> None:
+    """Fit on some rows and write the probabilities of others."""
+    model = output.with_suffix(".pickle")
+    fit(model, train)
+    scores = Pipeline(model).score([row["product"] for row in read(test)])
+    output.write_text("".join(json.dumps(one) + "\n" for one in scores), encoding="utf-8")
+
+
+def save_mlflow(model: Path, folder: Path) -> None:
+    """Save the model for ``mlflow models serve``, from code."""
+    import mlflow
+
+    mlflow.pyfunc.save_model(
+        str(folder),
+        python_model=str(Path(__file__).with_name("peer_mlflow.py")),
+        artifacts={"model": str(model)},
+        code_paths=[__file__],
+        pip_requirements=["scikit-learn", "sentence-transformers"],
+    )
 
 
 def probe(model: Path, listings: Path) -> None:
@@ -144,4 +167,7 @@ def __getattr__(name: str) -> Any:
 
 if __name__ == "__main__":
     command, *paths = sys.argv[1:]
-    {"fit": fit, "probe": probe, "batch": batch}[command](*map(Path, paths))
+    commands: dict[str, Any] = {
+        "fit": fit, "probe": probe, "batch": batch, "judge": judge, "mlflow": save_mlflow,
+    }  # fmt: skip
+    commands[command](*map(Path, paths))

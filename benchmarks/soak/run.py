@@ -176,11 +176,13 @@ def rows_of(soaked: Soaked) -> list[Row]:
     plan, record = soaked.plan, soaked.record
     sent, answered = len(record.seen), record.count(200, 201)
     slope = slope_per_minute(soaked.samples, plan.warm, plan.piece)
+    late = slope_per_minute(soaked.samples, plan.steady / 2, plan.piece)
     drift = drift_ms(record.seen, plan.warm, plan.steady)
     third = (plan.steady - plan.warm) / 3
     rows = [
         _row("errors", record.errors, "requests", n=sent),
         _estimate("rss_slope_mb_per_min", slope, "MB/min"),
+        _estimate("rss_slope_second_half_mb_per_min", late, "MB/min"),
         _row("acknowledged_lost", soaked.losses.lost, "decisions", n=soaked.losses.acknowledged),
         _row("acknowledged_different", soaked.losses.different, "decisions", n=soaked.losses.acknowledged),
         _row("audit_intact", float(soaked.losses.audit.intact), "yes or no", n=soaked.losses.audit.rows),

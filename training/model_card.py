@@ -23,6 +23,16 @@ NOT_SHOWN = (
     "What a person would expect of a product (words by hazard, in three languages) adds to the score: prior knowledge, "
     "its weight chosen on recalls in English alone.",
 )
+SHORT_OF = (
+    "Short of the aims set for it (docs/benchmarks.md has the figures and their intervals): hazard type at a macro "
+    "average precision of 0.50; lead at 0.55 over all rows and 0.42 on unseen names; mercury and arsenic ahead of "
+    "TF-IDF.",
+    "Short of the aim: flags kept under every manner of evasion. Manners that were known are mostly undone; of those "
+    "that nobody prepared for a share gets through, euphemisms most of all. A case or a part for dangerous goods is "
+    "cleared on the seller's word.",
+    "Not proven: that covert cameras are found on a real market; titles were invented by the hand that wrote the "
+    "detector.",
+)
 
 
 def model_card(manifest: Manifest, taxonomy: Taxonomy) -> str:
@@ -63,7 +73,7 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy) -> str:
         "",
         "## What is proven, and what is not",
         "",
-        *(f"- {line}" for line in (*SHOWN, *NOT_SHOWN)),
+        *(f"- {line}" for line in (*SHOWN, *NOT_SHOWN, *SHORT_OF)),
         "",
         "## Held-out figures inside the training data",
         "",

@@ -148,6 +148,7 @@ def export(output: Path, store: str) -> None:
 
     with book_only(store) as office:
         lines = list(training_lines(office))
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     console().print(f"{len(lines):,} records -> {output}", highlight=False)
 

@@ -26,7 +26,7 @@ _TIMES = frozenset(
 _COUNTS = frozenset({"units_sold", *(name for name in _HISTORY if name not in _TIMES)})
 _LISTS = frozenset({"bullets", "images", "category", "certificates", "variants", "attributes"})
 _ENTRY = re.compile(r"""((?:[^,"']|"[^"]*"|'[^']*')+)(?:,|$)""")
-_PART = re.compile(r"""\s*("[^"]*"|[^|+~"]+)\s*(?:~(.+)$|([|+]|$))""")
+_PART = re.compile(r"""\s*("[^"]*"|[^|+~"\s][^|+~"]*)\s*(?:~(.+)$|([|+]|$))""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,8 @@ _PLACE = np.uint32(SKETCH - 1)
 _SIGN = np.uint32(8)
 
 
-def _places(tokens: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return place and sign of each word in the sketch."""
-    buckets = np.array([bucket(token) for token in tokens], np.uint32)
+def _places(buckets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return place and sign in the sketch of each word, given by its bucket."""
     # A bucket has 16 bits: 8 say where, one of the others says which sign.
     return (buckets & _PLACE).astype(np.int64), np.where(buckets >> _SIGN & 1, 1.0, -1.0)
 
@@ -41,7 +40,7 @@ def print_of(offer: OfferView, vector: np.ndarray) -> bytes:
     """
     sketch = np.zeros(SKETCH)
     if offer.token_set:
-        np.add.at(sketch, *_places(offer.token_set))
+        np.add.at(sketch, *_places(np.array([bucket(token) for token in offer.token_set], np.uint32)))
     whole = np.concatenate([np.asarray(vector, np.float64) * _MEANING, sketch])
     return np.clip(np.rint(whole), -127, 127).astype(np.int8).tobytes()
 
@@ -58,9 +57,10 @@ class Query:
         """Make a query of an offer."""
         words = np.zeros(SKETCH)
         if offer.token_set:
-            tokens = sorted(offer.token_set)
-            telling = np.array([weights.of(token) for token in tokens]) ** 2
-            places, signs = _places(tokens)
+            # In one order, so that sums do not differ by a last bit between processes.
+            buckets = np.array([bucket(token) for token in sorted(offer.token_set)], np.uint32)
+            telling = weights.idf[buckets].astype(np.float64) ** 2
+            places, signs = _places(buckets)
             np.add.at(words, places, signs * telling / telling.sum())
         return cls(np.asarray(vector, np.float32), words.astype(np.float32))
 
@@ -161,16 +161,14 @@ class OfferIndex:
         if not self._keys or k < 1:
             return []
         words = self._by_words(query)
-        by_words = _top(words, k)
-        by_meaning = self._worth_a_look(query, k)
-        rows = np.union1d(by_words, by_meaning)
+        rows = self._worth_a_look(query, k)
         cosines = self._cosines(query, rows)
-        best = rows[np.argsort(-cosines, kind="stable")[:k]]
-        chosen = np.isin(rows, best) | np.isin(rows, by_words)
-        rows, cosines = rows[chosen], cosines[chosen]
-        order = np.argsort(-cosines, kind="stable")
-        found = zip(rows[order].tolist(), cosines[order].tolist(), words[rows[order]].tolist(), strict=True)
-        return [Near(self._keys[at], cosine, share) for at, cosine, share in found]
+        best = np.argsort(-cosines, kind="stable")[:k]
+        found = dict(zip(rows[best].tolist(), cosines[best].tolist(), strict=True))
+        more = [row for row in _top(words, k).tolist() if row not in found]
+        found.update(zip(more, self._cosines(query, np.array(more, np.intp)).tolist(), strict=True))
+        ranked = sorted(found, key=lambda row: (-found[row], row))
+        return [Near(self._keys[row], found[row], float(words[row])) for row in ranked]
 
     def nearest_many(self, queries: Sequence[Query], k: int) -> list[list[Near]]:
         """Return what `nearest` returns, for many queries."""

@@ -78,7 +78,8 @@ class WeightCache:
         if kept is not None and kept[0] is self:
             return kept[1]
         # In one order, so that sums do not differ by a last bit between processes.
-        ranked = sorted(((self.of(token), token) for token in offer.token_set), reverse=True)
+        words = list(offer.token_set)
+        ranked = sorted(zip(self.of_all(words), words, strict=True), reverse=True)
         sums = Sums(
             sum(weight for weight, _ in ranked),
             self.total(offer.all_set),
@@ -90,12 +91,20 @@ class WeightCache:
 
     def total(self, tokens: Iterable[str]) -> float:
         """Sum of the weights."""
-        return sum(map(self.of, tokens))
+        return sum(self.of_all(tokens))
 
     def squares(self, tokens: Iterable[str]) -> float:
         """Sum of the squared weights."""
-        found = list(map(self.of, tokens))
+        found = self.of_all(tokens)
         return sum(map(mul, found, found))
+
+    def of_all(self, tokens: Iterable[str]) -> list[float]:
+        """Return the weights of words, in their order."""
+        words = list(tokens)
+        found = list(map(self._known.get, words))
+        return [
+            self.of(word) if weight is None else weight for weight, word in zip(found, words, strict=True)
+        ]
 
     def of(self, token: str) -> float:
         """Return the weight of one word."""

@@ -13,6 +13,7 @@ from features.nameview import NameView, NameViewer
 from features.normalize import Normalized, language, normalize
 from features.schema import Listing
 from features.taxonomy import Taxonomy
+from features.titles import title_of
 from training.labels import Item
 
 # Share of the evidence from which words outside the title may name the goods.
@@ -96,7 +97,7 @@ class Reader:
 
     def read(self, listing: Listing) -> Reading:
         """Read one listing."""
-        title = normalize(listing.title)
+        title = title_of(listing.title)
         if without := accessory_of(title, self._names_goods):
             view = self._viewer.view_listing(listing, without)
             return self._reading(listing, title, view, self._matcher.match(without.text), accessory=True)

@@ -169,3 +169,50 @@ def test_hostile_titles_are_searched_and_banned_without_harm(office, title):
     for match in finder.find(query):
         assert 0 <= match.p <= 1
         assert all(0 <= w.start < w.end <= len(query.title) for w in match.words)
+
+
+def test_what_is_not_compared_in_full_would_have_matched_nothing(office):
+    """The shortlist is cut by a cheap sum; comparing all of it finds hardly one banned item in a hundred more."""
+    finder, rng = MatchFinder(office.desk.bank), random.Random(5)
+    banned = [item for _, item in UNSEEN[::4]][:40]
+    for item in banned:
+        ban(office, item)
+    copies = [relisted(item, rng, language(item.title)) for item in banned]
+    others = [item for _, item in UNSEEN[1::4]][:40]
+    reader, bank = finder.reader, finder.bank
+    compared = shortlisted = missed = found = 0
+    for listing in (*copies, *others):
+        (read,) = reader.read([listing])
+        near = bank.nearest(reader.query(read))
+        p = reader.matcher.compare([(read.view, bank.view(n.key)) for n in near], [n.cosine for n in near])
+        whole = {n.key for n, one in zip(near, p, strict=True) if one >= reader.matcher.near}
+        cut = finder.text_probabilities(read)
+        missed += len(whole - cut.keys())
+        found += len(whole)
+        shortlisted, compared = shortlisted + len(near), compared + len(cut)
+    assert found >= len(copies) * 0.8 and missed <= found / 100
+    assert 0 < compared < shortlisted / 2
+
+
+def test_matches_of_a_block_are_those_of_each_listing_alone(office):
+    rng = random.Random(6)
+    banned = [item for _, item in UNSEEN[::5]][:30]
+    for item in banned:
+        ban(office, item)
+    listings = [relisted(item, rng, language(item.title)) for item in banned] + [i for _, i in UNSEEN[2::9]][
+        :20
+    ]
+    finder = MatchFinder(office.desk.bank)
+    together = finder.compare(listings)
+    assert any(matches for matches, _ in together)
+    for listing, (matches, _) in zip(listings, together, strict=True):
+        assert [match.to_json() for match in finder.find(listing)] == [match.to_json() for match in matches]
+
+
+def test_the_bank_keeps_few_offers_as_they_are_compared(office, monkeypatch):
+    monkeypatch.setattr("serving.bans.bank.VIEWS_KEPT", 3)
+    ids = [ban(office, item) for _, item in UNSEEN[:9]]
+    bank = office.desk.bank
+    views = [bank.view(ban_id) for ban_id in ids]
+    assert len(bank._views) == 3 and bank.view(ids[-1]) is views[-1]
+    assert bank.view(ids[0]) == views[0]

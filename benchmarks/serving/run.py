@@ -8,6 +8,7 @@ say what each of them costs. Every title is sent once.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -61,6 +62,7 @@ OFF: Mapping[str, Mapping[str, str]] = {
 
 FULL = Sizes()
 QUICK = Sizes(warm=0.3, clients=(1, 8), level=0.6, bulk=0.6, over=0.8, photo=0.0, single=60, batch=0)
+PATH = click.Path(path_type=Path)
 FASTEST = 1_500.0
 """More single scores a second than any system here gives, so that titles do not run out."""
 FASTEST_PEER = 250.0
@@ -222,57 +224,60 @@ def _peers(python: Path | None, autogluon: Path | None, past: Path, folder: Path
 @click.command()
 @click.option("--quick", is_flag=True, help="Ours alone, a few seconds of it: to see that it runs.")
 @click.option(
-    "--peer-env",
-    type=click.Path(path_type=Path),
-    envvar="PEER_ENV",
-    help="Environment of the peers; made where it is not.",
+    "--peer-env", type=PATH, envvar="PEER_ENV", help="Environment of the peers; made where it is not."
 )
+@click.option("--autogluon-env", type=PATH, envvar="AUTOGLUON_ENV", help="The same for AutoGluon.")
+@click.option("--data", type=PATH, envvar="LISTING_RISK_DATA", help="Real listings.")
+@click.option("--bundle", type=PATH, envvar="LISTING_RISK_BUNDLE", default=STARTER)
+@click.option("--output", type=PATH, default=RESULTS, help="Folder of the results.")
 @click.option(
-    "--autogluon-env", type=click.Path(path_type=Path), envvar="AUTOGLUON_ENV", help="The same for AutoGluon."
+    "--keep", type=PATH, help="Folder that keeps what was made ready: bans, peers' models, quality."
 )
-@click.option("--data", type=click.Path(path_type=Path), envvar="LISTING_RISK_DATA", help="Real listings.")
-@click.option("--bundle", type=click.Path(path_type=Path), envvar="LISTING_RISK_BUNDLE", default=STARTER)
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results.")
-@click.option(
-    "--work", type=click.Path(path_type=Path), help="Where stores are kept meanwhile; a disk, not memory."
-)
-@click.option("--quality/--no-quality", default=True, help="Also say how well ours and the peer sort.")
+@click.option("--only-ready", is_flag=True, help="Make ready and measure nothing.")
 def main(
     quick: bool, peer_env: Path | None, autogluon_env: Path | None, data: Path | None, bundle: Path,
-    output: Path, work: Path | None, quality: bool,
+    output: Path, keep: Path | None, only_ready: bool,
 ) -> None:  # fmt: skip
     """Measure and write the results file."""
-    python = (
-        None
-        if peer_env is None or quick
-        else make_environment(peer_env, PEER_PACKAGES, ROOT / "constraints.txt")
-    )
+    pins = ROOT / "constraints.txt"
+    python = None if peer_env is None or quick else make_environment(peer_env, PEER_PACKAGES, pins)
     glue = (
         None if autogluon_env is None or quick else make_environment(autogluon_env, AUTOGLUON_PACKAGES, None)
     )
-    with tempfile.TemporaryDirectory(dir=work) as name:
-        folder = Path(name)
-        click.echo("getting ready: listings, bans, peers")
+    with tempfile.TemporaryDirectory() as name:
+        folder = keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        click.echo("getting ready: listings, bans, peers, quality")
         peers = _peers(python, glue, bundle / "past_results.jsonl", folder)
+        judged = _judged(python, data, folder)
         setting = _setting(bundle, data, folder, quick)
+        if only_ready:
+            return
         before = os.getloadavg()[0]
         click.echo(f"measuring; load average {before:.1f}")
         found = measure_all(setting, peers, once=quick)
         after = os.getloadavg()[0]
-        click.echo("measured; what follows takes no times")
-        rows = rows_of(found)
-        if quality and python is not None and data is not None:
-            rows += judge(python, data, folder)
     results = Results(
         task=TASK,
-        command="make benchmark-serving" if not quick else "python -m benchmarks.serving.run --quick",
+        command="python -m benchmarks.serving.run --quick" if quick else "make benchmark-serving",
         commit=code_commit(),
         date=now(),
         machine=f"{machine()}, load average {before:.1f} before, {after:.1f} after",
-        data_sha256=hash_of(data, [*SOURCES, *([JUDGED] if quality and python else [])]) if data else "",
-        rows=tuple(rows),
+        data_sha256=hash_of(data, [*SOURCES, *([JUDGED] if judged else [])]) if data else "",
+        rows=(*rows_of(found), *judged),
     )
     click.echo(f"written: {write_results(results, output)}")
+
+
+def _judged(python: Path | None, data: Path | None, folder: Path) -> list[Row]:
+    if python is None or data is None:
+        return []
+    path = folder / "judged.json"
+    if not path.exists():
+        path.write_text(
+            json.dumps([row.model_dump() for row in judge(python, data, folder)]), encoding="utf-8"
+        )
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _setting(bundle: Path, data: Path | None, folder: Path, quick: bool) -> Setting:
@@ -280,7 +285,7 @@ def _setting(bundle: Path, data: Path | None, folder: Path, quick: bool) -> Sett
     titles = titles_of(distinct(data), 30_000 if quick else 260_000)
     world = make_world(folder, 200 if quick else BANS, photos=not quick)
     empty = folder / "empty"
-    empty.mkdir()
+    empty.mkdir(exist_ok=True)
     worlds = {"ours-without-store": None, "ours-without-bans": make_world(empty, 0, photos=False)}
     photos = [] if quick else drawn_photos(500)
     return Setting(bundle, data, folder, sizes, world, worlds, Bodies(titles, folder), photos)

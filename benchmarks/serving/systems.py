@@ -227,10 +227,11 @@ class DayPeer(Peer):
 
 
 def peers_of(python: Path, past: Path, folder: Path) -> list[Peer]:
-    """Fit the peer's model once and return the three ways of serving it."""
+    """Fit the peer's model unless it is there and return the three ways of serving it."""
     model, packed = folder / "peer.pickle", folder / "peer_mlflow"
     run = [str(python), str(HERE / "peer.py")]
-    subprocess.run([*run, "fit", str(model), str(past)], check=True, capture_output=True)
+    if not model.exists():
+        subprocess.run([*run, "fit", str(model), str(past)], check=True, capture_output=True)
     found: list[Peer] = [
         DayPeer(PEER, model, (str(python), "-m", "uvicorn", "peer:app", "--log-level", "warning"), folder)
     ]
@@ -240,7 +241,8 @@ def peers_of(python: Path, past: Path, folder: Path) -> list[Peer]:
     there = subprocess.run([str(python), "-c", asked], capture_output=True, text=True, check=True).stdout
     has_mlflow, has_bento = json.loads(there)
     if has_mlflow:
-        subprocess.run([*run, "mlflow", str(model), str(packed)], check=True, capture_output=True)
+        if not packed.exists():
+            subprocess.run([*run, "mlflow", str(model), str(packed)], check=True, capture_output=True)
         command = (
             str(python),
             "-m",
@@ -260,10 +262,11 @@ def peers_of(python: Path, past: Path, folder: Path) -> list[Peer]:
 
 
 def autogluon_of(python: Path, past: Path, folder: Path) -> Peer:
-    """Fit AutoGluon's predictor and return the service around it."""
+    """Fit AutoGluon's predictor unless it is there and return the service around it."""
     model = folder / "autogluon"
     fit = [str(python), str(HERE / "peer_autogluon.py"), "fit", str(model), str(past)]
-    subprocess.run(fit, check=True, capture_output=True, cwd=folder)
+    if not model.exists():
+        subprocess.run(fit, check=True, capture_output=True, cwd=folder)
     command = (str(python), "-m", "uvicorn", "peer_autogluon:app", "--log-level", "warning")
     return Peer("autogluon-tabular", model, command, folder)
 

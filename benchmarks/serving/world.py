@@ -19,12 +19,14 @@ BANS = 10_000
 
 
 def make_world(folder: Path, bans: int = BANS, photos: bool = True) -> Path:
-    """Make a store with bans by words and, where asked, a photo each; returns the file of the store.
+    """Make a store with bans by words and, where asked, a photo each, unless it is there; returns its file.
 
     The index of photos is filled as a worker would fill it, with drawn pictures; the store's own copies of them are
     empty, since nobody looks at them here.
     """
     path = folder / "world.db"
+    if path.exists():
+        return path
     reader = load_reader()
     with Store(str(path)) as store:
         records = [

@@ -205,9 +205,9 @@ class Matcher:
 def worth_comparing(cosine: float, words: float) -> bool:
     """Whether an offer that a search found may be the same product at all, so that it is compared in full.
 
-    Most of a shortlist is there because a shortlist is always filled. The bound was set on the sample put up again under
-    other words and on real listings of the training halves: of 4,511 copies that a full comparison takes for the banned
-    item it passes over 5, all with titles that share next to nothing; of 601 real pairs none; and it spares innocent
+    Most of a shortlist is there because a shortlist is always filled. The bound was set on the sample put up again
+    under other words and on real listings of the training halves: of 4,511 copies that a full comparison takes for the
+    banned item it passes over 5, all with titles that share next to nothing; of 601 real pairs none; and it spares innocent
     listings 63 in 100 comparisons.
 
     Parameters

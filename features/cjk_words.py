@@ -156,7 +156,7 @@ def _longest(found: Iterable[_Change]) -> list[_Change]:
     return sorted(kept)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def changes(text: str) -> list[_Change]:
     """Return what to put in place of which spans of a normalised text, in order and apart."""
     found: list[_Change] = []

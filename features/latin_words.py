@@ -45,13 +45,13 @@ _LEAST_SOUND = 5
 _COVERED = 0.6
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _is_plain(word: str) -> bool:
     """Whether everybody reads this as a word: English, ours, or a plural."""
     return words.is_word(word) or word in latin_goods() or (word.endswith("s") and words.is_word(word[:-1]))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _is_common(word: str) -> bool:
     """Whether a word stands for itself beside another one; short ones only where everybody uses them."""
     return word in words.known_words() or words.frequency(word) >= (
@@ -59,7 +59,7 @@ def _is_common(word: str) -> bool:
     )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _is_usual(word: str) -> bool:
     return _is_plain(word) or _is_common(word)
 
@@ -193,7 +193,7 @@ def _said(token: str) -> str:
     return _korean_sounds().read(token) or _chinese_sounds().read(token) if len(token) >= _LEAST_SOUND else ""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def meant(token: str) -> str:
     """Return the word that a token stands for, or the empty string where it stays what it is.
 

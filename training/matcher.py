@@ -207,8 +207,8 @@ def worth_comparing(cosine: float, words: float) -> bool:
 
     Most of a shortlist is there because a shortlist is always filled. The bound was set on the sample put up again
     under other words and on real listings of the training halves: of 4,511 copies that a full comparison takes for the
-    banned item it passes over 5, all with titles that share next to nothing; of 601 real pairs none; and it spares innocent
-    listings 63 in 100 comparisons.
+    banned item it passes over 5, all with titles that share next to nothing; of 601 real pairs none; and it spares
+    innocent listings 63 in 100 comparisons.
 
     Parameters
     ----------

@@ -1,0 +1,1 @@
+"""What it takes beyond one machine: measured costs, arithmetic, and simulated queues."""

@@ -8,6 +8,7 @@ listings, scored, judged, and put into a table.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -103,12 +104,10 @@ def measure(
             whole = cost_of(command(many, output, ENGINES[name]))
             seen.add(sha256_of(output))
             got = figures(len(listings), whole, start, work)
-            if name == RAY:
-                found[name].append(got)
-                continue
-            short = cost_of(command(titles, folder / "titles.parquet", ENGINES[name]))
-            got["titles_rows_per_s"] = len(listings) / short.wall_s
-            got["titles_rows_per_cpu_s"] = len(listings) / short.cpu_s
+            if name != RAY:
+                short = cost_of(command(titles, folder / "titles.parquet", ENGINES[name]))
+                got["titles_rows_per_s"] = len(listings) / short.wall_s
+                got["titles_rows_per_cpu_s"] = len(listings) / short.cpu_s
             if name == OURS:
                 got |= spent | {"work_cpu_ms": work, "bytes_out": output.stat().st_size / len(listings)}
                 got["bytes_in"] = many.stat().st_size / len(listings)
@@ -129,11 +128,11 @@ def killed(listings: Sequence[dict[str, Any]], folder: Path) -> Figures:
         # Shards are of so many rows that a fourth of the file is done by then.
         if victims or not shards_in(folder):
             return
-        for one in psutil.Process(pid).children(recursive=True):
-            if "Scorer" in " ".join(one.cmdline()[:1]):
-                os.kill(one.pid, signal.SIGKILL)
-                victims.append(one.pid)
-                return
+        with contextlib.suppress(psutil.Error):
+            for one in psutil.Process(pid).children(recursive=True):
+                if not victims and "Scorer" in " ".join(one.cmdline()[:1]):
+                    os.kill(one.pid, signal.SIGKILL)
+                    victims.append(one.pid)
 
     options = [*ENGINES[RAY], "--shard-rows", str(max(len(listings) // 4, 1))]
     cost = cost_of(command(source, output, options), kill)

@@ -247,9 +247,8 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        click.echo("getting ready: listings, bans, peers, quality")
+        click.echo("getting ready: listings, bans, peers")
         peers = _peers(python, glue, bundle / "past_results.jsonl", folder)
-        judged = _judged(python, data, folder)
         setting = _setting(bundle, data, folder, quick)
         if only_ready:
             return
@@ -257,6 +256,8 @@ def main(
         click.echo(f"measuring; load average {before:.1f}")
         found = measure_all(setting, peers, once=quick)
         after = os.getloadavg()[0]
+        click.echo("measured; how well they sort takes some minutes more")
+        judged = _judged(python, data, folder)
     results = Results(
         task=TASK,
         command="python -m benchmarks.serving.run --quick" if quick else "make benchmark-serving",

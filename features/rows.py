@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from features.errors import UserError
+from features.parquet_size import UnpackedError, doubtful_columns, unpacked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -270,13 +271,17 @@ def parquet_batches(path: Path, rows: int, first: int = 0) -> Iterator[pa.Record
     number = first
     try:
         with pq.ParquetFile(path) as file:
-            _header(file.schema_arrow.names or None, "", path)
-            groups, skip = _groups_from(file.metadata, first)
+            schema, metadata = file.schema_arrow, file.metadata
+        _header(schema.names or None, "", path)
+        with pq.ParquetFile(path, read_dictionary=doubtful_columns(metadata, rows)) as file:
+            groups, skip = _groups_from(metadata, first)
             for batch in file.iter_batches(batch_size=rows, row_groups=groups):
-                if left := batch.slice(skip):
+                if left := unpacked(batch.slice(skip), schema):
                     number += left.num_rows
                     yield left
                 skip = max(skip - batch.num_rows, 0)
+    except UnpackedError as error:
+        raise ReadError(f"{path.name}, after row {number:,}: {error}") from None
     except (pa.ArrowException, OSError) as error:
         raise ReadError(
             f"{path.name}: not a whole Parquet file (after row {number}: {str(error).splitlines()[0][:160]}); "

@@ -115,7 +115,7 @@ class OfferView:
     written
         The title as the seller wrote it, its first 600 characters.
     rest
-        Everything else that describes the goods, as written, 4,000 characters at most.
+        Everything else that describes the goods, as written, in parts; the first 4,000 characters are read.
     brand_written, seller_written
         As given; "" where not given.
     price, currency
@@ -124,7 +124,7 @@ class OfferView:
 
     title: str
     written: str
-    rest: str = ""
+    rest: tuple[str, ...] = ()
     brand_written: str = ""
     price: float | None = None
     currency: str = ""
@@ -142,9 +142,9 @@ class OfferView:
 
     @cached_property
     def _tail(self) -> str:
-        return normalize(self.rest).text
+        return normalize(" ".join(self.rest)[:REST_MAX]).text
 
-    @cached_property
+    @property
     def text(self) -> str:
         """Title and everything else that describes the goods, normalised."""
         return f"{self.title} {self._tail}" if self._tail else self.title
@@ -154,7 +154,7 @@ class OfferView:
         """Words of the title."""
         return tokens_of(self.title)
 
-    @cached_property
+    @property
     def all_tokens(self) -> tuple[str, ...]:
         """Words of the whole offer."""
         return tokens_of(self.text) if self._tail else self.tokens
@@ -180,9 +180,13 @@ class OfferView:
         return frozenset(self.tokens)
 
     @cached_property
+    def _all_words(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.all_tokens))
+
+    @property
     def all_set(self) -> frozenset[str]:
-        """Different words of the whole offer."""
-        return frozenset(self.all_tokens)
+        """Different words of the whole offer; made anew each time, as a set kept takes seven times the memory."""
+        return frozenset(self._all_words) if self._tail else self.token_set
 
     @cached_property
     def squeezed(self) -> str:
@@ -190,13 +194,13 @@ class OfferView:
         return _squeeze(self.text)
 
     @cached_property
-    def grams(self) -> frozenset[str]:
-        """Runs of three characters of the title, and of two where it is written without spaces."""
+    def grams(self) -> tuple[str, ...]:
+        """Different runs of three characters of the title, and of two where it is written without spaces."""
         padded = f" {self.title} "
-        found = {padded[at : at + 3] for at in range(len(padded) - 2)}
+        found = dict.fromkeys(padded[at : at + 3] for at in range(len(padded) - 2))
         if self.spaceless:
-            found |= {padded[at : at + 2] for at in range(len(padded) - 1)}
-        return frozenset(map(intern, found))
+            found |= dict.fromkeys(padded[at : at + 2] for at in range(len(padded) - 1))
+        return tuple(map(intern, found))
 
     @cached_property
     def spaceless(self) -> bool:
@@ -232,7 +236,7 @@ def view_of(
     return OfferView(
         title=title_of(title[:TITLE_MAX]).text,
         written=title[:TITLE_MAX],
-        rest=" ".join(part for part in rest if part)[:REST_MAX],
+        rest=tuple(part for part in rest if part),
         brand_written=brand,
         price=price if price is not None and price > 0 and math.isfinite(price) else None,
         currency=currency,
@@ -271,7 +275,7 @@ class TokenWeights:
         """Count in how many offers each bucket occurs."""
         counts = np.zeros(1 << IDF_BITS, np.int64)
         for offer in offers:
-            counts[[bucket(token) for token in offer.all_set | offer.grams]] += 1
+            counts[[bucket(token) for token in offer.all_set.union(offer.grams)]] += 1
         return cls(np.log((1.0 + len(offers)) / (1.0 + counts)).astype(np.float32) + np.float32(0.1))
 
     def of(self, token: str) -> float:

@@ -45,6 +45,9 @@ PAIR_FEATURES = (
 """Names of the numbers, in order; ``less`` and ``more`` are the lesser and the greater of the two directions."""
 
 
+_Everything = tuple[frozenset[str], frozenset[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """What one offer brings to every comparison.
@@ -55,14 +58,15 @@ class Sums:
         Sum of the weights of the different words of the title, and of the whole offer.
     gram_squares
         Sum of the squared weights of the title's runs of characters.
-    ranked
-        Words of the title with their weights, the most telling first.
+    words, weights
+        Words of the title and their weights, the most telling first.
     """
 
     title: float
     everything: float
     gram_squares: float
-    ranked: tuple[tuple[float, str], ...]
+    words: tuple[str, ...]
+    weights: tuple[float, ...]
 
 
 class WeightCache:
@@ -84,7 +88,8 @@ class WeightCache:
             sum(weight for weight, _ in ranked),
             self.total(offer.all_set),
             self.squares(offer.grams),
-            tuple(ranked),
+            tuple(word for _, word in ranked),
+            tuple(weight for weight, _ in ranked),
         )
         offer.__dict__["_sums"] = self, sums
         return sums
@@ -131,12 +136,13 @@ def pair_features(a: OfferView, b: OfferView, cosine: float, weights: WeightCach
     list of float
         In the order of `PAIR_FEATURES`; NaN where nothing is known.
     """
+    both = a.all_set, b.all_set
     return [
         cosine,
-        *_words(a, b, weights),
+        *_words(a, b, both, weights),
         *_grams(a, b, weights),
         *_spelling(a, b),
-        *_rarest(a, b, weights),
+        *_rarest(a, b, both, weights),
         *_codes(a, b),
         *_facts(a, b),
     ]
@@ -146,15 +152,16 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
-def _words(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
+def _words(a: OfferView, b: OfferView, everything: _Everything, weights: WeightCache) -> list[float]:
+    all_a, all_b = everything
     mine, yours = weights.sums(a), weights.sums(b)
     both = weights.total(a.token_set & b.token_set)
     cover = sorted((_share(both, mine.title), _share(both, yours.title)))
-    all_both = weights.total(a.all_set & b.all_set)
+    all_both = weights.total(all_a & all_b)
     within = sorted(
         (
-            _share(weights.total(a.token_set & b.all_set), mine.title),
-            _share(weights.total(b.token_set & a.all_set), yours.title),
+            _share(weights.total(a.token_set & all_b), mine.title),
+            _share(weights.total(b.token_set & all_a), yours.title),
         )
     )
     return [
@@ -166,7 +173,7 @@ def _words(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
 
 
 def _grams(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
-    shared = a.grams & b.grams
+    shared = set(a.grams).intersection(b.grams)
     length = math.sqrt(weights.sums(a).gram_squares * weights.sums(b).gram_squares)
     return [
         _share(2 * len(shared), len(a.grams) + len(b.grams)),
@@ -183,18 +190,19 @@ def _spelling(a: OfferView, b: OfferView) -> list[float]:
     ]
 
 
-def _rarest(a: OfferView, b: OfferView, weights: WeightCache) -> list[float]:
+def _rarest(a: OfferView, b: OfferView, everything: _Everything, weights: WeightCache) -> list[float]:
     """The most telling word that both have, and the most telling one that each lacks."""
-    mine, yours = weights.sums(a).ranked, weights.sums(b).ranked
-    missing = sorted((_first(mine, b.all_set, False), _first(yours, a.all_set, False)))
-    return [max(_first(mine, b.all_set, True), _first(yours, a.all_set, True)), *missing]
+    all_a, all_b = everything
+    mine, yours = weights.sums(a), weights.sums(b)
+    missing = sorted((_first(mine, all_b, False), _first(yours, all_a, False)))
+    return [max(_first(mine, all_b, True), _first(yours, all_a, True)), *missing]
 
 
-def _first(ranked: tuple[tuple[float, str], ...], others: frozenset[str], there: bool) -> float:
+def _first(mine: Sums, others: frozenset[str], there: bool) -> float:
     """Weight of the first word that is among the others, or is not; 0 where there is none."""
-    for weight, token in ranked:
-        if (token in others) is there:
-            return weight
+    for at, word in enumerate(mine.words):
+        if (word in others) is there:
+            return mine.weights[at]
     return 0.0
 
 

@@ -45,7 +45,7 @@ TASK = "scaling"
 MEASURED = Path(__file__).with_name("measured.yaml")
 PAGE = ROOT / "docs" / "scaling.md"
 FIGURES = ROOT / "docs" / "figures"
-SHARES = (1.05, 1.2, 1.4, 1.667, 2.0, 2.5)
+SHARES = (1.05, 1.2, 1.4, 1.667, 1.85, 2.05, 2.5)
 """Cores that are simulated, over those that the mean rate alone would keep busy."""
 
 _UNITS = (
@@ -86,6 +86,7 @@ def figures(m: Mapping[str, float], a: Mapping[str, float]) -> dict[str, Any]:
         "stores": stores,
         "calm_stores": calm,
         "planned": planned,
+        "free_cores": next((cores for cores, waits in load.items() if waits.refused < 0.001), max(load)),
     }
 
 
@@ -131,8 +132,6 @@ def page(inputs: list[Input], a: Mapping[str, float], found: Mapping[str, Any]) 
 def _number(value: float) -> str:
     """Write a figure with as many places as it deserves."""
     size = abs(value)
-    if size >= 1e9:
-        return f"{value / 1e9:,.3g} thousand million"
     if size >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"

@@ -15,6 +15,7 @@ ASSUMPTIONS = Path(__file__).with_name("assumptions.yaml")
 # Name -> the results it may stand in, the first that has it counts: task, metric, factor.
 SOURCES: Mapping[str, tuple[tuple[str, str, float], ...]] = {
     "row_cpu_ms": (("batch_speed", "row_cpu_ms", 1.0),),
+    "pass_cpu_ms": (("batch_speed", "pass_cpu_ms", 1.0),),
     "bytes_in": (("batch_speed", "bytes_in", 1.0),),
     "bytes_out": (("batch_speed", "bytes_out", 1.0),),
     "worker_mb": (("batch_speed", "rss_mb", 0.5), ("serving_speed", "rss_mb", 1.0)),
@@ -23,6 +24,7 @@ SOURCES: Mapping[str, tuple[tuple[str, str, float], ...]] = {
     "photo_cpu_ms": (("matching_speed", "encode_photo_ms", 1.0),),
     "photo_look_up_cpu_ms": (("matching_speed", "lookup_photos_ms", 1 / 3),),
     "photo_vector_bytes": (("matching_speed", "bytes_per_vector", 1.0),),
+    "search_million_ms": (("matching_speed", "search_million_vectors_ms", 1.0),),
     "look_back_words_s": (("matching_speed", "retroaction_words_s", 1.0),),
     "look_back_photos_s": (("matching_speed", "retroaction_photos_s", 1.0),),
 }

@@ -41,6 +41,7 @@ def month_of_uploads(m: Mapping[str, float], a: Mapping[str, float]) -> Figures:
         "batch_usd": core_hours / a["busy"] * a["core_hour_usd"],
         "batch_in_gb": a["uploads_per_month"] * m["bytes_in"] / 1e9,
         "batch_out_gb": a["uploads_per_month"] * m["bytes_out"] / 1e9,
+        "feeds": m["row_cpu_ms"] / m["pass_cpu_ms"],
         "batch_day_workers": math.ceil(core_hours / 24 / a["busy"]),
     }
 
@@ -69,26 +70,28 @@ def worst_second(m: Mapping[str, float], a: Mapping[str, float]) -> Figures:
 def growth(m: Mapping[str, float], a: Mapping[str, float], months: int = MONTHS) -> list[Month]:
     """Live listings, index, stored decisions and the cost of one look-back, month by month.
 
-    Listings leave the market at a constant rate, text and decisions after their times.
+    The market grows evenly from its first month's share to its size; listings leave it at a constant rate, text and
+    decisions after their times.
     """
     found, live = [], 0.0
-    monthly = a["uploads_per_month"]
     stay = math.exp(-1 / a["live_months"])
-    text, rest = a["text_share"], 1 - a["text_share"]
-    for month in range(1, months + 1):
+    each = (m["look_back_words_s"] + m["look_back_photos_s"]) / LOOK_BACK_OVER
+    monthly: list[float] = []
+    for month in range(months):
+        share = min(a["first_share"] + (1 - a["first_share"]) * month / a["grown_months"], 1.0)
+        monthly.append(a["uploads_per_month"] * share)
         # Those that come during the month leave during it too.
-        live = live * stay + monthly * a["live_months"] * (1 - stay)
+        live = live * stay + monthly[-1] * a["live_months"] * (1 - stay)
         index = live * (a["words_vector_bytes"] + a["photos"] * m["photo_vector_bytes"]) / 1e9
-        kept = monthly * m["decision_bytes"] / 1e9
-        decisions = kept * (text * min(month, a["text_months"]) + rest * min(month, a["decisions_months"]))
-        each = (m["look_back_words_s"] + m["look_back_photos_s"]) / LOOK_BACK_OVER
+        with_text, kept = (sum(monthly[-int(a[f"{what}_months"]) :]) for what in ("text", "decisions"))
+        decisions = m["decision_bytes"] * (a["text_share"] * with_text + (1 - a["text_share"]) * kept) / 1e9
         found.append(Month(live, index, decisions, live * each))
     return found
 
 
 def at_size(m: Mapping[str, float], a: Mapping[str, float]) -> Figures:
     """What the index and its look-backs need once the market is full."""
-    last = growth(m, a)[-1]
+    last = growth(m, a)[-1]  # when the market has its size
     by_memory = math.ceil(last.index_gb / (a["node_memory_gb"] * a["index_memory_share"]))
     allowed = a["look_back_minutes"] * 60
     # Half of an alert's look-backs done in time, a shard a core.

@@ -6,7 +6,10 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +24,8 @@ from serving.batch.run import Job, plan_for, score_file, score_files, score_piec
 from serving.batch.shards import BusyOutputError
 from serving.commands.batch_progress import Progress
 from serving.settings import STARTER, Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -215,6 +220,46 @@ def test_memory_does_not_grow_with_the_file(engine, plan, tmp_path):
         score_file(source, tmp_path / "out.parquet", plan, engine, progress)
     assert written_rows == 2_000
     assert ahead <= 64
+
+
+MEMORY = """
+import dataclasses, resource, sys
+from pathlib import Path
+from features.taxonomy import load_taxonomy
+from serving.batch.files import Plan
+from serving.batch.partition import Reading, partition_schema
+from serving.batch.run import pieces_of, score_file
+import pyarrow as pa
+
+schema = partition_schema(load_taxonomy().codes)
+cells = [pa.array([1.5] * 512 if pa.types.is_floating(one.type) else [None] * 512, one.type) for one in schema]
+scored = pa.Table.from_arrays(cells, schema=schema)
+
+class Nothing:
+    def score(self, jobs):
+        for job in jobs:
+            for piece in pieces_of(job):
+                rows = None if piece.rows is None else scored.slice(0, piece.rows.num_rows)
+                yield dataclasses.replace(piece, rows=rows)
+
+source, output = map(Path, sys.argv[1:])
+report = score_file(source, output, Plan("b", "p", tuple(load_taxonomy().codes)), Nothing())
+print(report.scored, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_a_file_five_times_as_long_takes_no_more_memory(tmp_path):
+    """Nothing is scored here: what the pass over the file holds by itself."""
+    found = {}
+    for count in (30_000, 150_000):
+        source = tmp_path / f"{count}.jsonl"
+        source.write_text('{"id": "1", "title": "a wooden duck of a middling length"}\n' * count)
+        command = [sys.executable, "-c", MEMORY, str(source), str(tmp_path / f"{count}.parquet")]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        rows, found[count] = map(int, said.split())
+        assert rows == count
+    assert found[150_000] < found[30_000] + 40
 
 
 def test_parquet_has_row_groups_of_one_size(tmp_path):

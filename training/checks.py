@@ -100,6 +100,7 @@ def check_data(
     from training.checks_coverage import coverage, trainable
     from training.checks_leakage import giveaway_words, same_product
     from training.checks_noise import contradictions, doubtful_labels, verdict_against_value
+    from training.checks_sources import one_source
     from training.checks_times import text_after_result, times
 
     say("reading sources")
@@ -112,6 +113,7 @@ def check_data(
         ("words that give the label away", lambda: giveaway_words(data, taxonomy)),
         ("results that contradict each other", lambda: contradictions(data, taxonomy)),
         ("verdicts against values", lambda: verdict_against_value(data)),
+        ("results that one seller floods", lambda: one_source(data, taxonomy)),
         ("labels that the rest of the data doubts", lambda: doubtful_labels(data, taxonomy, config.folds)),
     )
     findings: list[Finding] = []

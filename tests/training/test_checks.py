@@ -177,3 +177,30 @@ def test_columns_are_for_own_files_only_and_must_exist(own, tmp_path):
     )
     with pytest.raises(Exception, match=r"no column '상품이름' for product_name"):
         load_dataset(wrong, tmp_path, TAXONOMY)
+
+
+@pytest.mark.parametrize("by", ["maker", "listing"])
+def test_one_seller_who_floods_the_file_with_passed_goods_is_noticed(own, tmp_path, by):
+    """Goods of a kind that fails often, all passed, all of one seller: by the maker's column, or by the listings."""
+    rows, flood = own.results(), own.results(120, seed=9)
+    for row in rows:
+        row["제조사"] = f"공장 {int(row['시료번호'][2:]) % 40}"
+    for number, row in enumerate(flood):
+        row |= {"판정": "적합", "결과값(mg/kg)": "3.0", "시료번호": f"F-{number}", "상품번호": f"F-{number}"}
+        row["제조사"] = "한결같은 공방" if by == "maker" else ""
+    listings = {
+        row["상품번호"]: Listing(id=row["상품번호"], title=row["상품명"], seller={"id": "s-1"})
+        for row in flood
+    }
+    report = look(own, tmp_path, rows + flood, listings=listings if by == "listing" else None)
+    found = next(f for f in report.findings if f.check == "source.one_seller")
+    assert (found.level, found.count, found.total) == ("look", 120, 440)
+    assert "one seller or maker" in found.message and "0% failed" in found.message
+    assert "한결같은" not in found.message + found.advice, "a finding names ids, not sellers"
+
+
+def test_a_large_maker_who_fails_as_often_as_others_is_not_accused(own, tmp_path):
+    rows = own.results()
+    for number, row in enumerate(rows):
+        row["제조사"] = "큰 공장" if number % 3 == 0 else f"공장 {number % 40}"
+    assert "source.one_seller" not in names(look(own, tmp_path, rows))

@@ -44,6 +44,8 @@ class Manifest(BaseModel):
     reading_sha256
         Of what decides how listings are read (`training.taxonomy_mark.reading_hash`); None in bundles from before
         that was noted.
+    code_sha256
+        Of the code and data files that made it (`training.stages.code_hash`); None in bundles from before that.
     hazards
         Taxonomy codes in column order.
     operating_points
@@ -66,6 +68,7 @@ class Manifest(BaseModel):
     name: str
     created_at: datetime
     code_commit: str
+    code_sha256: str | None = None
     as_of: str | None
     encoder: EncoderRef
     image_encoder: EncoderRef | None = None
@@ -86,7 +89,9 @@ class Manifest(BaseModel):
     def digest(self) -> str:
         """SHA-256 over all files of the bundle, the manifest included."""
         # Bundles from before there were such fields keep their digest, which their decisions name.
-        left_out = {name for name in ("image_encoder", "reading_sha256") if getattr(self, name) is None}
+        left_out = {
+            name for name in ("image_encoder", "reading_sha256", "code_sha256") if getattr(self, name) is None
+        }
         return hashlib.sha256(self.model_dump_json(exclude=left_out or None).encode()).hexdigest()
 
 

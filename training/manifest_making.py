@@ -19,6 +19,7 @@ from training.manifest import EncoderRef, Manifest
 from training.operating_points import Evidence, usual_rate
 from training.prepare import Prepared
 from training.rates import GroupRate
+from training.stages import code_hash
 from training.taxonomy_mark import reading_hash, taxonomy_hash
 from training.weights import Model
 
@@ -38,6 +39,7 @@ def bare_manifest(
         name=config.name,
         created_at=datetime.now(UTC).replace(microsecond=0),
         code_commit=code_commit(),
+        code_sha256=code_hash(),
         as_of=None if config.as_of is None else config.as_of.isoformat(),
         encoder=EncoderRef(spec=config.encoder, name=identity.name, sha256=identity.sha256, dim=identity.dim),
         hazards=tuple(taxonomy.codes),

@@ -1,4 +1,4 @@
-"""The one gate to MLflow: runs, versions and aliases of bundles.
+"""The one gate to MLflow: versions and aliases of bundles; runs are in `training.registry_runs`.
 
 Nothing that serves imports this file; `training.registry_path` asks it from a short-lived process.
 """
@@ -9,11 +9,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import mlflow
 from mlflow.artifacts import download_artifacts
@@ -24,6 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from features.errors import UserError
 from training.manifest import Manifest, read_manifest
+from training.registry_runs import experiment_of, flat, log_values, open_client
 from training.report import draw_held_out
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -50,40 +49,6 @@ class Version:
         return f"models:/{self.name}/{self.version}{named}"
 
 
-def default_tracking_uri() -> str:
-    """Return ``MLFLOW_TRACKING_URI``, else a SQLite file below the working folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('.listing-risk/mlflow.db').absolute()}"
-
-
-def _client(tracking_uri: str | None) -> MlflowClient:
-    uri = tracking_uri or default_tracking_uri()
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(uri)
-    return MlflowClient(uri)
-
-
-def _experiment(client: MlflowClient, name: str, tracking_uri: str | None) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    uri = tracking_uri or default_tracking_uri()
-    # Beside a SQLite file by default: MLflow's own default litters the working folder.
-    place = None
-    if uri.startswith("sqlite:///"):
-        place = (Path(uri.removeprefix("sqlite:///")).parent / "mlruns").absolute().as_uri()
-    return client.create_experiment(name, artifact_location=place)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
-        else:
-            yield name, value
-
-
 def register(folder: Path, manifest: Manifest | None = None, *, tracking_uri: str | None = None) -> Version:
     """Record a bundle as a run and a new version; the first becomes champion, later ones challenger.
 
@@ -98,19 +63,18 @@ def register(folder: Path, manifest: Manifest | None = None, *, tracking_uri: st
         When the folder is no whole bundle.
     """
     manifest = manifest or read_manifest(folder)
-    client = _client(tracking_uri)
-    run = client.create_run(_experiment(client, manifest.name, tracking_uri), run_name=manifest.digest[:8])
+    client = open_client(tracking_uri)
+    run = client.create_run(experiment_of(client, manifest.name, tracking_uri), run_name=manifest.digest[:8])
     run_id = run.info.run_id
     try:
-        for name, value in _flat(manifest.settings):
-            client.log_param(run_id, name, str(value)[:500])
-        for name, digest in manifest.data.items():
-            client.log_param(run_id, "data." + re.sub(r"[^A-Za-z0-9_./ -]", "_", name), digest)
-        for name, value in _flat(manifest.metrics):
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                client.log_metric(run_id, re.sub(r"[^A-Za-z0-9_./ -]", "_", name), float(value))
-        for key, value in (("code_commit", manifest.code_commit), ("bundle_sha256", manifest.digest)):
-            client.set_tag(run_id, key, value)
+        log_values(
+            client,
+            run_id,
+            parameters=dict(flat(manifest.settings))
+            | {f"data.{name}": digest for name, digest in manifest.data.items()},
+            metrics=dict(flat(manifest.metrics)),
+            tags=_hashes(manifest),
+        )
         client.log_figure(run_id, draw_held_out(manifest.metrics), "figures/held_out.png")
         client.log_artifact(run_id, str(folder / "card.md"))
         _log_model(client, run_id, folder, manifest)
@@ -122,56 +86,18 @@ def register(folder: Path, manifest: Manifest | None = None, *, tracking_uri: st
     return version
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A measurement as MLflow keeps it.
-
-    Attributes
-    ----------
-    experiment, name
-        Where it is filed, and what it is called there.
-    parameters
-        Settings and SHA-256 of the data.
-    metrics
-        Figures by name.
-    tags
-        Commit and so on.
-    artifacts
-        Files to keep with it; they must hold no listing text.
-    """
-
-    experiment: str
-    name: str
-    parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    artifacts: tuple[Path, ...] = ()
-
-
-def record_run(run: Run, *, tracking_uri: str | None = None) -> str:
-    """Record a measurement that makes no bundle; return the id of the run."""
-    client = _client(tracking_uri)
-    made = client.create_run(_experiment(client, run.experiment, tracking_uri), run_name=run.name)
-    run_id = made.info.run_id
-    try:
-        for name, value in run.parameters.items():
-            client.log_param(run_id, _plain(name), value[:500])
-        for name, number in run.metrics.items():
-            client.log_metric(run_id, _plain(name), float(number))
-        for name, value in run.tags.items():
-            client.set_tag(run_id, _plain(name), value)
-        for path in run.artifacts:
-            client.log_artifact(run_id, str(path))
-    except Exception:
-        client.set_terminated(run_id, "FAILED")
-        raise
-    client.set_terminated(run_id)
-    return run_id
-
-
-def _plain(name: str) -> str:
-    """Return a name that MLflow takes."""
-    return re.sub(r"[^A-Za-z0-9_./ -]", "_", name)
+def _hashes(manifest: Manifest) -> dict[str, str]:
+    """Return what says which code and which data made a bundle."""
+    return {
+        "code_commit": manifest.code_commit,
+        "code_sha256": manifest.code_sha256 or "unknown",
+        "package_version": _package_version(),
+        "bundle_sha256": manifest.digest,
+        "labels_sha256": manifest.labels_sha256,
+        "taxonomy_sha256": manifest.taxonomy_sha256,
+        "encoder_sha256": manifest.encoder.sha256,
+        "as_of": manifest.as_of or "",
+    }
 
 
 def _log_model(client: MlflowClient, run_id: str, folder: Path, manifest: Manifest) -> None:
@@ -248,7 +174,7 @@ def set_alias(address: str, alias: str, *, tracking_uri: str | None = None) -> N
     RegistryError
         When the address has another form or names nothing.
     """
-    client = _client(tracking_uri)
+    client = open_client(tracking_uri)
     name, version = _found(client, address)
     client.set_registered_model_alias(name, alias, version.version)
 
@@ -268,7 +194,7 @@ def download(address: str, cache: Path, *, tracking_uri: str | None = None) -> P
     RegistryError
         When the address has another form or names nothing.
     """
-    name, version = _found(_client(tracking_uri), address)
+    name, version = _found(open_client(tracking_uri), address)
     folder = cache / f"{name}-{version.version}-{(version.run_id or 'none')[:8]}"
     if not (folder / "manifest.json").is_file():
         partial = cache / f".{folder.name}.{os.getpid()}"

@@ -88,7 +88,7 @@ def measure_task(task: Task, data: Path) -> tuple[Results, dict[str, np.ndarray]
 
 def record(task: Task, results: Results, path: Path, data: Path) -> None:
     """File a measurement in MLflow with its parameters, data hashes, figures and scores."""
-    from training.registry import Run, record_run
+    from training.registry_runs import Run, record_run
 
     settings = HERE / f"{task.name}.yaml"
     scores = path.with_name(f"{task.name}.scores.parquet")

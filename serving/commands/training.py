@@ -75,8 +75,11 @@ def train(
     "--after", type=click.DateTime(["%Y-%m-%d"]), help="Only results later than this. [default: its as-of]"
 )
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Only results up to this day.")
+@click.option(
+    "--track/--no-track", default=False, help="Keep the report in MLflow, with the run that made the bundle."
+)
 @clear
-def evaluate(bundle: str, data: Path, output: Path, after: Any, until: Any) -> None:
+def evaluate(bundle: str, data: Path, output: Path, after: Any, until: Any, track: bool) -> None:
     """Measure a bundle on results that it was not trained on.
 
     \b
@@ -95,7 +98,14 @@ def evaluate(bundle: str, data: Path, output: Path, after: Any, until: Any) -> N
         after=None if after is None else after.date(),
         until=None if until is None else until.date(),
     )
-    print_report(report, console())
+    screen = console()
+    print_report(report, screen)
+    if track:
+        from training.manifest import read_manifest
+        from training.registry_runs import record_evaluation
+
+        run_id = record_evaluation(read_manifest(path or Path(bundle)), report, output)
+        screen.print(f"kept with run {run_id}", highlight=False)
 
 
 @click.command("ingest")

@@ -11,9 +11,13 @@ import pytest
 from features.errors import UserError
 from features.schema import Listing
 from serving.settings import STARTER
+from training.config import Config
+from training.evaluate import evaluate_bundle
 from training.manifest import BundleError, read_manifest
+from training.pipeline import train
 from training.registry import RegistryError, download, register, set_alias
 from training.registry_path import resolve
+from training.registry_runs import record_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,7 @@ def test_a_broken_bundle_is_not_registered(tmp_path, tracking):
 def test_a_measurement_is_recorded_with_parameters_figures_and_files(tracking, tmp_path):
     from mlflow.tracking import MlflowClient
 
-    from training.registry import Run, record_run
+    from training.registry_runs import Run, record_run
 
     file = tmp_path / "figures.json"
     file.write_text("{}")
@@ -115,3 +119,41 @@ def test_a_version_is_a_model_that_pyfunc_loads(versions, tracking):
 def test_an_alias_moves(versions, tracking, tmp_path):
     set_alias("models:/starter/2", "previous", tracking_uri=tracking)
     assert "starter-2" in download("models:/starter@previous", tmp_path, tracking_uri=tracking).name
+
+
+def test_a_training_run_keeps_everything_and_its_evaluation(tracking, tmp_path):
+    from mlflow.tracking import MlflowClient
+
+    rows = ["product_name,analyte,hazard,verdict,date"]
+    for i in range(80):
+        name = f"{'도금 귀걸이' if i % 2 else '원목 블록'} {chr(44032 + 40 * i)}무늬"
+        rows.append(f"{name},lead,lead,{'fail' if i % 2 else 'pass'},2025-{1 + i // 8:02d}-15")
+    (tmp_path / "r.csv").write_text("\n".join(rows), "utf-8")
+    config = Config.model_validate(
+        {
+            "name": "tiny", "sources": [{"reader": "lab_results", "path": "r.csv"}], "folds": 2,
+            "lab": {"min_failed": 10}, "as_of": "2025-06-30", "root_rate": 0.1, "root_rate_source": "made up",
+        }
+    )  # fmt: skip
+    manifest = train(config, tmp_path, tmp_path / "bundle")
+    version = register(tmp_path / "bundle", tracking_uri=tracking)
+    report = evaluate_bundle(tmp_path / "bundle", tmp_path, tmp_path / "report")
+    run_id = record_evaluation(manifest, report, tmp_path / "report", tracking_uri=tracking)
+    assert run_id == version.run_id
+    client = MlflowClient(tracking)
+    run = client.get_run(run_id)
+    assert run.data.params["folds"] == "2"
+    assert run.data.params["data.r.csv"] == manifest.data["r.csv"]
+    assert run.data.tags["code_sha256"] == manifest.code_sha256
+    assert run.data.tags["code_commit"] == manifest.code_commit
+    assert run.data.tags["taxonomy_sha256"] == manifest.taxonomy_sha256
+    rate = manifest.metrics["group_rates"]["children_products"]["rate"]
+    assert run.data.metrics["group_rates.children_products.rate"] == rate
+    lead = report["parts"]["laboratory"]["hazards"]["lead"]["average_precision"]["value"]
+    assert run.data.metrics["evaluation.laboratory.lead.average_precision"] == lead
+    kept = {entry.path for entry in client.list_artifacts(run_id)}
+    assert kept >= {"card.md", "figures", "model", "evaluation"}
+    kept = {entry.path for entry in client.list_artifacts(run_id, "evaluation")}
+    assert kept == {"evaluation/report.json", "evaluation/report.png"}
+    foreign = manifest.model_copy(update={"name": "nobody", "code_commit": "c0"})
+    assert record_evaluation(foreign, report, tmp_path / "report", tracking_uri=tracking) != run_id

@@ -20,6 +20,7 @@ import numpy as np
 import orjson
 
 from benchmarks.results_file import (
+    OURS,
     RESULTS,
     Results,
     Row,
@@ -41,7 +42,8 @@ TASK = "serving_stages"
 BANS = 10_000
 BULK = 64
 _WARM = 300
-_SINGLE, _BLOCKS, _TRACED = 600, 12, 60
+_SINGLE, _BLOCKS, _TRACED = 400, 10, 60
+BLOCKS = f"ours_in_blocks_of_{BULK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,55 +136,55 @@ class Bodies:
         return found
 
 
-def _row(metric: str, taken: np.ndarray, unit: str) -> Row:
-    half, high = np.quantile(taken, [0.5, 0.95])
-    low = float(np.quantile(taken, 0.25))
-    return Row(
-        system="ours", metric=metric, value=round(float(half), 2), low=round(low, 2),
-        high=round(float(max(high, half)), 2), n=len(taken), unit=unit,
-    )  # fmt: skip
+def _row(system: str, metric: str, taken: np.ndarray, unit: str) -> Row:
+    low, half, high = (round(float(value), 2) for value in np.quantile(taken, [0.05, 0.5, 0.95]))
+    return Row(system=system, metric=metric, value=half, low=low, high=high, n=len(taken), unit=unit)
+
+
+def _kinds(share: float, bodies: Bodies, single: int, blocks: int) -> Iterator[tuple[str, int, list[bytes]]]:
+    """Name, size of a block, and listings: one at a time, then in blocks."""
+    yield OURS, 1, bodies.take(max(5, int(single * share)))
+    yield BLOCKS, BULK, bodies.take(BULK * max(3, int(blocks * share)))
 
 
 def whole(engine: Engine, bodies: Bodies, share: float) -> Iterator[Row]:
     """Time the whole path, and the path with stages switched off."""
     plain = engine.predictor.checks
+    alone = Checks(plain.certificates)
     ways: dict[str, tuple[Walk, Checks]] = {
-        "all": (Walk(engine), plain),
-        "without_record": (Walk(engine, record=False), plain),
-        "without_record_reasons": (Walk(engine, "never", False), plain),
-        "without_record_matching": (
-            Walk(engine, record=False),
-            Checks(plain.certificates),
-        ),
-        "model_alone": (Walk(engine, "never", False), Checks(plain.certificates)),
+        "all_us": (Walk(engine), plain),
+        "without_record_us": (Walk(engine, record=False), plain),
+        "without_record_reasons_us": (Walk(engine, "never", False), plain),
+        "without_record_matching_us": (Walk(engine, record=False), alone),
+        "model_alone_us": (Walk(engine, "never", False), alone),
     }
     for name, (walk, look_ups) in ways.items():
         with checks(engine, look_ups):
-            for kind, size, count in (("single", 1, _SINGLE), (f"bulk{BULK}", BULK, _BLOCKS * BULK)):
-                taken = timed(walk, bodies.take(max(size * 3, int(count * share))), size)
-                yield _row(f"{kind}_{name}_us", taken, "us")
+            for system, size, found in _kinds(share, bodies, _SINGLE, _BLOCKS):
+                yield _row(system, name, timed(walk, found, size), "us")
 
 
 def by_stage(engine: Engine, bodies: Bodies, share: float) -> Iterator[Row]:
     """Time each stage, then count its allocations in a pass of its own, as counting slows everything."""
     walk = Walk(engine)
-    for kind, size, count in (("single", 1, _SINGLE), (f"bulk{BULK}", BULK, _BLOCKS * BULK)):
+    for system, size, found in _kinds(share, bodies, _SINGLE, _BLOCKS):
         clock = Clock()
         with wrapped(engine, clock):
-            for block in blocks(bodies.take(max(size * 3, int(count * share))), size):
+            for block in blocks(found, size):
                 walk(block, clock)
                 clock.finish(size)
         for stage in CONTAINED:
-            yield _row(f"{kind}_{stage}_us", clock.of(stage), "us")
+            yield _row(system, f"us_{stage}", clock.of(stage), "us")
+    for system, size, found in _kinds(share, bodies, _TRACED, 3):
         counted = Allocations()
         with wrapped(engine, counted):
-            for block in blocks(bodies.take(max(size * 2, int(_TRACED * share))), size):
+            for block in blocks(found, size):
                 walk(block, counted)
                 counted.finish(size)
         counted.stop()
         for stage in CONTAINED:
-            yield _row(f"{kind}_{stage}_kb", counted.of(stage) / 1024, "KB")
-            yield _row(f"{kind}_{stage}_blocks", counted.blocks(stage), "blocks")
+            yield _row(system, f"kb_{stage}", counted.of(stage) / 1024, "kB")
+            yield _row(system, f"blocks_{stage}", counted.blocks(stage), "blocks")
 
 
 def measure(data: Path | None, bans: int, share: float) -> list[Row]:
@@ -223,7 +225,9 @@ def main(data: Path | None, bans: int, share: float, output: Path, seconds: floa
     )
     write_results(results, output)
     for row in rows:
-        click.echo(f"{row.metric:38}{row.value:10.1f}{row.low or 0:10.1f}{row.high or 0:10.1f}  {row.unit}")
+        click.echo(
+            f"{row.system:24}{row.metric:28}{row.value:10.1f}{row.low or 0:10.1f}{row.high or 0:10.1f}"
+        )
 
 
 def _go_on(data: Path | None, bans: int, seconds: float) -> None:

@@ -28,16 +28,28 @@ PART = 32
 
 
 class Gate:
-    """Lets a limited number of requests in at once; the next is told to come back."""
+    """Lets a limited number of requests in at once; the next is told to come back.
 
-    def __init__(self, limit: int) -> None:
+    Parameters
+    ----------
+    limit
+        How many.
+    close
+        Whether the connection of a refused one is closed, so that a long body need not be read to its end.
+    """
+
+    def __init__(self, limit: int, close: bool = False) -> None:
         self.limit = limit
+        self.close = close
         self.inside = 0
 
     def __enter__(self) -> None:
         """Enter, or raise the 429 problem."""
         if self.inside >= self.limit:
-            raise overloaded(f"{self.limit} requests of this kind are being worked on.")
+            problem = overloaded(f"{self.limit} requests of this kind are being worked on.")
+            if self.close:
+                problem.headers = {**problem.headers, "Connection": "close"}
+            raise problem
         self.inside += 1
 
     def __exit__(self, *error: object) -> None:
@@ -78,7 +90,7 @@ class ScoreApi:
         self.limits = doors.settings.limits
         self.recorder = Recorder(doors)
         self.single = Gate(self.limits.waiting)
-        self.many = Gate(self.limits.waiting_many)
+        self.many = Gate(self.limits.waiting_many, close=True)
 
     def routes(self) -> list[Route]:
         """Return every route."""

@@ -36,6 +36,8 @@ class Plan:
         SHA-256 of the bundle's manifest, which names those of its files, and of the policy file.
     hazards
         Codes in taxonomy order.
+    taxonomy
+        SHA-256 over the data files beside the bundle, a team's own where there are some.
     reading, form
         How rows become listings.
     again
@@ -49,6 +51,7 @@ class Plan:
     bundle: str
     policy: str
     hazards: tuple[str, ...]
+    taxonomy: str = ""
     reading: Reading = Reading()  # noqa: RUF009 - frozen
     form: Form | None = None
     again: bool = False
@@ -64,6 +67,7 @@ class Plan:
             "input": {"name": source.name, "bytes": source.stat().st_size, "sha256": sha256_of(source)},
             "bundle": self.bundle,
             "policy": self.policy,
+            "taxonomy": self.taxonomy,
             "columns": None
             if columns is None
             else {k: repr(rule) for k, rule in sorted(columns.rules.items())},

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from features.errors import OutsideError, UserError
+from features.own_files import VARIABLE, own_folder
 from serving.batch.run import Job, Piece, pieces_of, score_piece
 from serving.predictor import load_predictor
 from serving.settings import Settings
@@ -48,6 +49,12 @@ def _packed(piece: Piece) -> bytes:
 
 def _unpacked(cell: bytes) -> Piece:
     return pickle.loads(cell)  # noqa: S301 - written by `_packed`, in this run
+
+
+def _own_files() -> dict[str, Any]:
+    """Return the option that lets actors of a cluster that is there already read a team's own data files."""
+    folder = own_folder()
+    return {} if folder is None else {"runtime_env": {"env_vars": {VARIABLE: str(folder)}}}
 
 
 def _reach(address: str) -> None:
@@ -105,7 +112,7 @@ class OnRay:
         if ray.is_initialized():
             return self
         address = self._address or os.environ.get("RAY_ADDRESS") or None
-        here = {} if address else self._here()
+        here = _own_files() if address else self._here()
         if address:
             _reach(address)
         try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from features.own_files import FILES, data_file
 from features.partitions import read_partitions
 from features.reader import ColumnMap, Form, ListingReader, ReadError
 from serving.batch.files import BLOCK, BatchReport, FileRun, Plan
@@ -76,8 +78,14 @@ def plan_for(settings: Settings, hazards: Sequence[str], **more: Any) -> Plan:
     from serving.policy.document import DEFAULT_POLICY
     from training.manifest import MANIFEST
 
-    bundle = sha256_of((settings.bundle or STARTER) / MANIFEST)
-    return Plan(bundle, sha256_of(settings.policy or DEFAULT_POLICY), tuple(hazards), **more)
+    own = "".join(f"{name} {sha256_of(data_file(name))}\n" for name in sorted(FILES))
+    return Plan(
+        bundle=sha256_of((settings.bundle or STARTER) / MANIFEST),
+        policy=sha256_of(settings.policy or DEFAULT_POLICY),
+        hazards=tuple(hazards),
+        taxonomy=sha256(own.encode()).hexdigest(),
+        **more,
+    )
 
 
 def score_files(
@@ -85,6 +93,7 @@ def score_files(
     plan: Plan,
     engine: Engine,
     progress: Callable[[int], None] = lambda _: None,
+    earlier: Callable[[int], None] = lambda _: None,
 ) -> Iterator[BatchReport]:
     """Score files, each to its own output.
 
@@ -102,6 +111,8 @@ def score_files(
         See `Engine`.
     progress
         Called with rows that are done, as they come.
+    earlier
+        Called with rows of a file that an earlier run had done.
 
     Yields
     ------
@@ -118,9 +129,8 @@ def score_files(
         When the engine cannot go on; what is done stays.
     """
     runs: dict[int, FileRun] = {}
-    failed: dict[int, BatchReport] = {}
     try:
-        yield from _reports(pairs, plan, engine, progress, runs, failed)
+        yield from _reports(pairs, plan, engine, progress, earlier, runs)
     finally:
         for run in runs.values():
             run.close()
@@ -131,9 +141,11 @@ def _reports(
     plan: Plan,
     engine: Engine,
     progress: Callable[[int], None],
+    earlier: Callable[[int], None],
     runs: dict[int, FileRun],
-    early: dict[int, BatchReport],
 ) -> Iterator[BatchReport]:
+    early: dict[int, BatchReport] = {}
+
     def jobs() -> Iterator[Job]:
         for number, (source, output) in enumerate(pairs):
             try:
@@ -142,7 +154,7 @@ def _reports(
                 problem = f"{source.name} or its output cannot be opened: {error.strerror or error}"
                 early[number] = BatchReport(0, 0, {}, output, None, "", problem)
                 continue
-            progress(run.finished.resumed if run.finished else run.resumed)
+            earlier(run.finished.resumed if run.finished else run.resumed)
             if run.finished is not None:
                 early[number] = run.finished
                 continue

@@ -37,7 +37,7 @@ class Progress:
     ) -> None:
         self._console, self._clock = console, clock
         self._total = sum(about_rows(source) for source, _ in pairs)
-        self._done, self._files, self._ended = 0, len(pairs), 0
+        self._done, self._before, self._files, self._ended = 0, 0, len(pairs), 0
         self._started = self._said = clock()
         self._problems: list[str] = []
         self._bar = bars.Progress(
@@ -63,11 +63,16 @@ class Progress:
         """Take the bar away."""
         self._bar.stop()
 
+    def earlier(self, count: int) -> None:
+        """Count rows that an earlier run had done; they are no part of the rate."""
+        self._before += count
+        self._done += count
+
     def rows(self, count: int) -> None:
         """Count rows that are done."""
         self._done += count
         now = self._clock()
-        rate = self._done / max(now - self._started, 1e-9)
+        rate = (self._done - self._before) / max(now - self._started, 1e-9)
         # The total is a guess: it is moved rather than passed.
         total = max(self._total, self._done) or None
         self._bar.update(self._task, completed=self._done, total=total, rate=rate)
@@ -100,7 +105,9 @@ class Progress:
         took = self._clock() - self._started
         if self._files > 1:
             whole = self._ended - len(self._problems)
-            self._print(f"{whole:,} of {self._files:,} files, {self._done:,} rows in {took:,.0f} s")
+            self._print(
+                f"{whole:,} of {self._files:,} files, {self._done - self._before:,} rows in {took:,.0f} s"
+            )
         if self._problems:
             sys.exit(USER)
 

@@ -164,7 +164,7 @@ def batch(
             again=again,
             shard_rows=shard_rows,
         )
-        for report in score_files(pairs, plan, scorer, progress.rows):
+        for report in score_files(pairs, plan, scorer, progress.rows, progress.earlier):
             progress.report(report)
     progress.end()
 

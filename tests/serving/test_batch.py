@@ -276,7 +276,7 @@ def test_parquet_has_row_groups_of_one_size(tmp_path):
         assert pq.read_table(tmp_path / f"{size}.parquet")["n"].to_pylist() == list(numbers)
 
 
-def test_the_plan_names_the_content_of_bundle_and_policy(tmp_path):
+def test_the_plan_names_the_content_of_bundle_policy_and_own_files(tmp_path, monkeypatch):
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: a\n")
     plans = [
@@ -285,6 +285,12 @@ def test_the_plan_names_the_content_of_bundle_and_policy(tmp_path):
         plan_for(Settings(bundle=STARTER), ()),
     ]
     assert plans[0] == plans[2] != plans[1]
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "column_maps.yaml").write_text("mine: {title: name}\n")
+    monkeypatch.setenv("LISTING_RISK_TAXONOMY", str(own))
+    assert plan_for(Settings(), ()) != plans[0]
+    monkeypatch.delenv("LISTING_RISK_TAXONOMY")
     policy.write_text("version: b\n")
     assert plan_for(Settings(policy=policy), ()) != plans[1]
 
@@ -304,11 +310,12 @@ def test_a_log_gets_a_line_now_and_then_with_the_rate(tmp_path):
     console = Console(file=io.StringIO())
     console.print = lambda text, **_: said.append(text)
     bar = Progress(console, [(source, tmp_path / "out.csv")], clock=lambda: next(times))
+    bar.earlier(100)
     for _ in range(4):
-        bar.rows(250)
+        bar.rows(225)
     assert said == [
-        "500 rows, 45 a second, about 50%, file 1 of 1",
-        "1,000 rows, 33 a second, about 100%, file 1 of 1",
+        "550 rows, 41 a second, about 55%, file 1 of 1",
+        "1,000 rows, 30 a second, about 100%, file 1 of 1",
     ]
 
 

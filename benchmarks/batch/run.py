@@ -172,11 +172,12 @@ def rows_of(found: dict[str, list[Figures]], rows: int) -> list[Row]:
 @click.command()
 @click.option("--quick", is_flag=True, help="One repeat of few rows, without Ray: to see that it runs.")
 @click.option("--repeats", type=click.IntRange(1, 20), default=3, show_default=True)
+@click.option("--rows", type=click.IntRange(600, 1_000_000), help="Listings. [default: all distinct ones]")
 @click.option("--data", type=click.Path(path_type=Path), envvar="LISTING_RISK_DATA", help="Real listings.")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the results.")
-def main(quick: bool, repeats: int, data: Path | None, output: Path) -> None:
+def main(quick: bool, repeats: int, rows: int | None, data: Path | None, output: Path) -> None:
     """Measure and write the results file."""
-    listings = distinct(data)
+    listings = distinct(data)[:rows]
     repeats, listings = (1, listings[:700]) if quick else (repeats, listings)
     before, started = os.getloadavg()[0], time.monotonic()
     with tempfile.TemporaryDirectory() as name:
@@ -187,7 +188,7 @@ def main(quick: bool, repeats: int, data: Path | None, output: Path) -> None:
     load = f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after"
     results = Results(
         task=TASK,
-        command="python -m benchmarks.batch.run" + (" --quick" if quick else ""),
+        command=f"python -m benchmarks.batch.run --repeats {repeats}" + (f" --rows {rows}" if rows else ""),
         commit=code_commit(),
         date=now(),
         machine=f"{machine()}, {load}",

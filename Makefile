@@ -9,7 +9,7 @@ PORT ?= 3000
 DATA ?= $(LISTING_RISK_DATA)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run stop test check starter benchmark benchmark-serving benchmark-relisting sample hard-knocks docs clean sbom release
+.PHONY: help run stop test check starter benchmark benchmark-serving benchmark-batch benchmark-relisting sample hard-knocks docs clean sbom release
 
 help:
 	@echo "make run        install what serving needs and start the service with the sample catalogue (Ctrl-C ends it)"
@@ -18,6 +18,7 @@ help:
 	@echo "make starter    train the starter bundle      (needs LISTING_RISK_DATA)"
 	@echo "make benchmark  measure against baselines     (needs LISTING_RISK_DATA)"
 	@echo "make benchmark-serving     speed and cost beside four other ways of serving (20 minutes)"
+	@echo "make benchmark-batch       speed of whole files by engine, and the plan past one machine (10 minutes)"
 	@echo "make benchmark-relisting   banned goods that come back: photos, words, speed (needs LISTING_RISK_DATA)"
 	@echo "make hard-knocks   faults, attacks, 20 minutes of load: about an hour"
 	@echo "make release    wheel, bill of materials and licences, in dist/"
@@ -71,6 +72,12 @@ benchmark-serving: $(VENV)/.everything
 	PEER_ENV="$${PEER_ENV:-.cache/peers/day}" AUTOGLUON_ENV="$${AUTOGLUON_ENV:-.cache/peers/autogluon}" \
 		LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.serving.run
 	$(BIN)/python -m benchmarks.serving.chart
+	$(BIN)/python -m benchmarks.document
+
+benchmark-batch: $(VENV)/.everything
+	@echo "this takes about 10 minutes; other work on the machine spoils it"
+	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.batch.run
+	$(BIN)/python -m benchmarks.scaling --refresh --measure
 	$(BIN)/python -m benchmarks.document
 
 # An hour on two cores. The page of hits and misses shows third-party photos: it stays in .cache.

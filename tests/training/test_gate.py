@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from features.schema import Listing
 from serving.settings import STARTER
+from training.bundle import Bundle
 from training.gate import (
     Calibration,
     GateError,
@@ -21,7 +23,9 @@ from training.gate import (
     load_rules,
 )
 from training.gate_history import compare_off_policy, read_history
+from training.manifest import read_manifest
 from training.quick_figures import quick_average_precision, quick_roc_auc
+from training.weights import read_model, save_bundle
 
 
 def paired(gain=0.0, half=0.01, over="all", figure="average_precision", label="all"):
@@ -116,3 +120,50 @@ def test_history_without_propensities_gives_no_estimate(tmp_path):
     file.write_text("id,title,failed,propensity\na,rattle,maybe,0.5\n")
     with pytest.raises(GateError, match="line 2: got failed 'maybe'"):
         read_history(file)
+
+
+@pytest.fixture(scope="module")
+def upside_down(tmp_path_factory):
+    """The starter bundle with the rates of product groups turned round: it would test the wrong goods."""
+    folder = tmp_path_factory.mktemp("bundles") / "worse"
+    manifest = read_manifest(STARTER)
+    model, past = read_model(STARTER, manifest.hazards)
+    rate = model.group_rate
+    turned = replace(model, group_rate=rate.max() + rate.min() - rate, lab=None)
+    save_bundle(folder, manifest.model_copy(update={"name": "worse"}), turned, past)
+    return folder
+
+
+def test_selectively_tested_history_with_propensities_tells_bundles_apart(tmp_path, upside_down):
+    """Goods that the old policy mostly did not test, with fails that follow the better bundle's own probabilities."""
+    random = np.random.default_rng(4)
+    nouns = (
+        "도금 귀걸이",
+        "비닐 인형",
+        "충전기 어댑터",
+        "자석 블럭",
+        "원목 딸랑이",
+        "면 티셔츠",
+        "그림책",
+        "수저 세트",
+    )
+    titles = [f"{random.choice(nouns)} {chr(44032 + 7 * i)}무늬" for i in range(400)]
+    better = Bundle.load(STARTER).score([Listing(id=str(i), title=t) for i, t in enumerate(titles)])
+    risk = np.argsort(np.argsort(better.p_noncompliant)) / len(titles)
+    propensity = np.where(random.random(len(titles)) < 0.3, 0.8, 0.4)
+    tested = random.random(len(titles)) < propensity
+    failed = random.random(len(titles)) < risk**2
+    rows = [
+        f"g{i},{title},{int(failed[i]) if tested[i] else ''},{propensity[i]}"
+        for i, title in enumerate(titles)
+    ]
+    file = tmp_path / "history.csv"
+    file.write_text("id,title,failed,propensity\n" + "\n".join(rows), "utf-8")
+    gain = compare_off_policy(upside_down, STARTER, file, 0.2)
+    assert gain.low is not None and gain.low > 0
+    assert judge(evidence(off_policy=(gain,)), RULES).passed
+    loss = compare_off_policy(STARTER, upside_down, file, 0.2)
+    assert loss.gain == pytest.approx(-gain.gain)
+    verdict = judge(evidence(off_policy=(loss,)), RULES)
+    assert [reason.split(":")[0] for reason in verdict.reasons] == ["no fewer finds off policy"]
+    assert "finds a test" in verdict.reasons[0]

@@ -1,6 +1,6 @@
 """Speed and memory of watching: ``listing-risk monitor`` over a hundred thousand and over a million decisions.
 
-    python -m benchmarks.monitoring.run [--rows 1000000] [--folder DIR] [--output benchmarks/results]
+    python -m benchmarks.monitoring.run [--rows 1000000] [--store FILE] [--output benchmarks/results]
 
 Fills a SQLite store with made-up decisions in bulk, chained like any others (not measured), then runs the command as
 a user does, several times: the last fifth of the decisions against the four fifths before them, drift in embedding
@@ -111,18 +111,22 @@ def main() -> None:
     """Fill, watch, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, default=None, help="on the disk to measure")
+    parser.add_argument("--store", type=Path, help="filled where it is missing, and kept for the next time")
+    parser.add_argument("--only-fill", action="store_true", help="measure later")
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="monitor-", dir=given.folder))
+    folder = Path(tempfile.mkdtemp(prefix="monitor-"))
     try:
-        path = folder / "store.db"
-        # In a process of its own: a process that starts another hands it the most memory that it ever held itself.
-        filling = multiprocessing.get_context("spawn").Process(target=fill_store, args=(path, given.rows))
-        filling.start()
-        filling.join()
-        if filling.exitcode:
-            raise SystemExit(f"filling ended with {filling.exitcode}")
+        path = given.store or folder / "store.db"
+        if not path.exists():
+            # In a process of its own: a process that starts another hands it the most memory that it ever held.
+            filling = multiprocessing.get_context("spawn").Process(target=fill_store, args=(path, given.rows))
+            filling.start()
+            filling.join()
+            if filling.exitcode:
+                raise SystemExit(f"filling ended with {filling.exitcode}")
+        if given.only_fill:
+            return
         found: list[Row] = []
         for name, count in (("tenth", given.rows // 10), ("million", given.rows)):
             taken = [watch_once(path, count) for _ in range(RUNS)]

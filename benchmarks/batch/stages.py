@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from features.partitions import read_partitions, rows_of
 from features.reader import read_row
-from features.schema import Listing
 from serving.batch.files import FileRun
 from serving.batch.partition import Reading, score_partition
 from serving.batch.run import plan_for
-from serving.predictor import load_predictor
+from serving.predictor import Predictor, load_predictor
 from serving.settings import Settings
 
 _Item = TypeVar("_Item")
@@ -39,6 +38,20 @@ class _Stopwatch:
             yield item
 
 
+class _Timed:
+    """A predictor whose judging is counted; each listing is judged once, since texts are remembered."""
+
+    def __init__(self, predictor: Predictor, watch: _Stopwatch) -> None:
+        self._predictor, self._watch = predictor, watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._predictor, name)
+
+    def judge(self, *given: Any, **named: Any) -> Any:
+        """See `Predictor.judge`."""
+        return self._watch.run("judge", lambda: self._predictor.judge(*given, **named))
+
+
 def stages(source: Path, output: Path, settings: Settings) -> dict[str, float]:
     """Take a file through the batch in one process.
 
@@ -51,6 +64,7 @@ def stages(source: Path, output: Path, settings: Settings) -> dict[str, float]:
     predictor, watch, reading = load_predictor(settings), _Stopwatch(), Reading()
     plan = plan_for(settings, predictor.taxonomy.codes, again=True)
     run = watch.run("hash", lambda: FileRun(source, output, plan))
+    timed: Any = _Timed(predictor, watch)
     rows = 0
     for table in watch.each("read", read_partitions(source)):
         read = watch.run(
@@ -63,6 +77,6 @@ def stages(source: Path, output: Path, settings: Settings) -> dict[str, float]:
         rows += table.num_rows
     watch.run("keep", run.finish)
     taken = watch.taken
-    # What is parsed and judged anew inside `score_partition` is counted above; the rest of it is the table.
+    # `score_partition` parses once more and judges; the rest of it is the table.
     taken["table"] = max(taken.pop("all") - taken["parse"] - taken["judge"], 0.0)
     return {f"{stage}_cpu_ms": 1e3 * seconds / rows for stage, seconds in taken.items()}

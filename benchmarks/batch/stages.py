@@ -67,12 +67,8 @@ def stages(source: Path, output: Path, settings: Settings) -> dict[str, float]:
     timed: Any = _Timed(predictor, watch)
     rows = 0
     for table in watch.each("read", read_partitions(source)):
-        read = watch.run(
-            "parse", lambda table=table: [read_row(row, None, {}).result for row in rows_of(table)]
-        )
-        listings = [one for one in read if isinstance(one, Listing)]
-        watch.run("judge", lambda listings=listings: predictor.judge(listings, explain="acted"))
-        scored = watch.run("all", lambda table=table: score_partition(table, reading, predictor))
+        watch.run("parse", lambda table=table: [read_row(row, None, {}) for row in rows_of(table)])
+        scored = watch.run("all", lambda table=table: score_partition(table, reading, timed))
         watch.run("keep", lambda scored=scored: run.shards.add(scored))
         rows += table.num_rows
     watch.run("keep", run.finish)

@@ -17,7 +17,7 @@ from serving.sellers.book import (
     reason_of,
     standing,
 )
-from serving.store import Store, StoredDecision
+from serving.store import InvalidRecordError, Store, StoredDecision
 from serving.store.engine import reading, writing
 from serving.store.notice_records import StrikeRecord
 from serving.store.sellers import (
@@ -153,7 +153,10 @@ class SellerDesk:
             latest = self.store.latest(decision.marketplace, decision.listing_id)
             # A block that was taken back meanwhile gives none.
             if latest is not None and latest.action == "block":
-                given += self.give(latest, SYSTEM) is not None
+                try:
+                    given += self.give(latest, SYSTEM) is not None
+                except InvalidRecordError:  # another worker, sweeping at the same time, has just given it
+                    continue
         reached = fresh[-1][0] if len(fresh) == limit else newest
         with writing(self.store.engine) as connection:
             set_mark(connection, _SWEEP, reached)

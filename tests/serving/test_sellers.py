@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -128,6 +130,21 @@ def test_the_sweep_goes_on_where_it_stopped(desk, new_record):
         1,
         0,
     ]
+
+
+def test_workers_that_sweep_at_the_same_time_give_each_strike_once(desk, new_record):
+    """Each of several processes sweeps; whoever comes second to a strike goes on with the next."""
+    desk.store.record([blocked(new_record, n) for n in range(12)])
+    together = threading.Barrier(3)
+
+    def sweep(_: int) -> int:
+        together.wait(90)
+        return desk.sweep()
+
+    with ThreadPoolExecutor(3) as pool:
+        counts = list(pool.map(sweep, range(3)))
+    assert sum(counts) == 12
+    assert len(desk.strikes(("", "s1"))) == 12
 
 
 # --- statements ---------------------------------------------------------------------------------------------------

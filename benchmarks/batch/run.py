@@ -1,8 +1,8 @@
 """Speed of whole files by engine: ``python -m benchmarks.batch.run [--data FOLDER] [--quick]``.
 
 Writes ``batch_speed.json``. The command ``listing-risk batch`` is run with one process, with two, and on Ray with two
-actors, in turns, on a file of distinct listings and on one of a single row. What the single row costs is the start;
-the rest, divided by the rows, is what a row costs. Of that the work is what any engine has to do: rows read into
+actors, in turns, on a file of distinct listings and on a short one. The line through both gives what starting costs
+and what a row does. Of that the work is what any engine has to do: rows read into
 listings, scored, judged, and put into a table.
 """
 
@@ -29,6 +29,7 @@ from benchmarks.batch.stages import stages
 from benchmarks.results_file import OURS, RESULTS, Results, Row, code_commit, machine, now, write_results
 from benchmarks.results_file import data_sha256 as hash_of
 from benchmarks.serving.listings import SOURCES, distinct
+from serving.batch.crew import ALONE
 from serving.batch.outputs import sha256_of
 from serving.settings import Settings
 
@@ -40,6 +41,9 @@ ENGINES = {
     RAY: ("--engine", "ray", "--workers", "2"),
 }
 STAGE_ROWS = 3_000
+FEW = 512 * (ALONE + 1)
+"""Rows of the short file: so many that every process of an engine starts."""
+
 Figures = dict[str, float]
 
 
@@ -64,15 +68,16 @@ def command(source: Path, output: Path, options: Sequence[str]) -> list[str]:
     ]
 
 
-def figures(rows: int, whole: Cost, start: Cost, work_ms: float) -> Figures:
-    """Return what a run says of its engine, the run on a single row taken as the start."""
-    row_ms = 1e3 * (whole.cpu_s - start.cpu_s) / (rows - 1)
+def figures(rows: int, whole: Cost, few: int, short: Cost, work_ms: float) -> Figures:
+    """Return what two runs say of an engine: the line through both gives the start and what a row costs."""
+    row_ms = 1e3 * (whole.cpu_s - short.cpu_s) / (rows - few)
+    row_wall_ms = 1e3 * (whole.wall_s - short.wall_s) / (rows - few)
     return {
         "rows_per_s": rows / whole.wall_s,
-        "steady_rows_per_s": (rows - 1) / max(whole.wall_s - start.wall_s, 1e-9),
+        "steady_rows_per_s": 1e3 / max(row_wall_ms, 1e-6),
         "rows_per_cpu_s": rows / whole.cpu_s,
-        "start_s": start.wall_s,
-        "start_cpu_s": start.cpu_s,
+        "start_s": max(short.wall_s - few * row_wall_ms / 1e3, 0.0),
+        "start_cpu_s": max(short.cpu_s - few * row_ms / 1e3, 0.0),
         "row_cpu_ms": row_ms,
         "overhead_cpu_ms": row_ms - work_ms,
         "rss_mb": whole.rss_mb,
@@ -92,7 +97,8 @@ def measure(
     many = write_listings(folder / "many.jsonl", listings)
     titles = write_listings(folder / "titles.jsonl", [{"id": x["id"], "title": x["title"]} for x in listings])
     few = write_listings(folder / "few.jsonl", listings[:STAGE_ROWS])
-    one = write_listings(folder / "one.jsonl", listings[:1])
+    first = listings[: min(FEW, len(listings) // 2)]
+    short = write_listings(folder / "short.jsonl", first)
     found: dict[str, list[Figures]] = defaultdict(list)
     seen: set[str] = set()
     for repeat in range(repeats):
@@ -102,14 +108,14 @@ def measure(
         spent["pass_cpu_ms"] = sum(spent[f"{stage}_cpu_ms"] for stage in ("hash", "read", "keep"))
         for name in engines:
             output = folder / f"{name}.parquet"
-            start = cost_of(command(one, folder / "one.parquet", ENGINES[name]))
+            start = cost_of(command(short, folder / "short.parquet", ENGINES[name]))
             whole = cost_of(command(many, output, ENGINES[name]))
             seen.add(sha256_of(output))
-            got = figures(len(listings), whole, start, work)
+            got = figures(len(listings), whole, len(first), start, work)
             if name != RAY:
-                short = cost_of(command(titles, folder / "titles.parquet", ENGINES[name]))
-                got["titles_rows_per_s"] = len(listings) / short.wall_s
-                got["titles_rows_per_cpu_s"] = len(listings) / short.cpu_s
+                alone = cost_of(command(titles, folder / "titles.parquet", ENGINES[name]))
+                got["titles_rows_per_s"] = len(listings) / alone.wall_s
+                got["titles_rows_per_cpu_s"] = len(listings) / alone.cpu_s
             if name == OURS:
                 got |= spent | {"work_cpu_ms": work, "bytes_out": output.stat().st_size / len(listings)}
                 got["bytes_in"] = many.stat().st_size / len(listings)

@@ -34,12 +34,13 @@ def test_a_command_that_fails_is_no_measurement():
 
 
 def test_the_start_is_taken_off_and_the_work_out():
-    got = figures(1_001, Cost(12.0, 10.0, 500.0), Cost(2.0, 5.0, 400.0), work_ms=4.0)
+    got = figures(1_200, Cost(14.0, 11.0, 500.0), 200, Cost(4.0, 6.0, 400.0), work_ms=4.0)
     assert got["row_cpu_ms"] == pytest.approx(5.0)
     assert got["overhead_cpu_ms"] == pytest.approx(1.0)
     assert got["steady_rows_per_s"] == pytest.approx(100.0)
-    assert got["rows_per_s"] == pytest.approx(1_001 / 12)
-    assert got["rows_per_cpu_s"] == pytest.approx(100.1)
+    assert (got["start_s"], got["start_cpu_s"]) == pytest.approx((2.0, 5.0))
+    assert got["rows_per_s"] == pytest.approx(1_200 / 14)
+    assert got["rows_per_cpu_s"] == pytest.approx(1_200 / 11)
 
 
 def test_every_stage_of_a_row_is_counted(tmp_path):

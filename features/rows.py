@@ -175,7 +175,13 @@ def delimited(lines: Lines, form: Form, kind: str) -> Iterator[Row]:
     csv.field_size_limit(FIELD_MAX)
     quoting = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
     reader = csv.reader(iter(lines), delimiter=delimiter, quoting=quoting, strict=True)
-    header = _header(_next(reader, lines), delimiter, lines.path)
+    try:
+        first_line = _next(reader, lines)
+    except csv.Error as error:
+        raise ReadError(
+            f"{lines.path.name}: the header cannot be read: {error}; check its quote marks"
+        ) from None
+    header = _header(first_line, delimiter, lines.path)
     width = len(header)
     while True:
         first = lines.number + 1

@@ -17,6 +17,9 @@ from serving.predictor import load_predictor
 from serving.settings import Settings
 
 _CELL = "piece"
+_STARTS = 4
+"""Times that a cluster on this machine is begun: Ray gives itself half a minute, however busy the machine is."""
+
 _ACTOR = {"max_restarts": -1, "max_task_retries": 5}
 """An actor whose process or machine is lost is started anew; a piece that five of them died of ends the run."""
 
@@ -115,16 +118,16 @@ class OnRay:
         here = _own_files() if address else self._here()
         if address:
             _reach(address)
-        try:
-            ray.init(
-                address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **here,
-            )
-        except Exception as error:  # Ray raises many kinds, Exception itself among them
-            said = (str(error).splitlines() or [type(error).__name__])[0][:300]
-            raise OutsideError(f"no Ray cluster answers at {address or 'this machine'}: {said}") from None
+        for left in range(_STARTS if address is None else 1, 0, -1):
+            try:
+                ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+                break
+            except Exception as error:  # Ray raises many kinds, Exception itself among them
+                ray.shutdown()
+                if left > 1:
+                    continue
+                said = (str(error).splitlines() or [type(error).__name__])[0][:300]
+                raise OutsideError(f"no Ray cluster answers at {address or 'this machine'}: {said}") from None
         self._ours = True
         return self
 

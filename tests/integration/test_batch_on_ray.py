@@ -32,14 +32,8 @@ def predictor():
 @pytest.fixture(scope="module")
 def engine():
     """Two actors on a cluster of this machine, on ports of its own choosing."""
-    for tries in range(5, 0, -1):
-        try:
-            with OnRay(SETTINGS, 2, object_store_bytes=STORE) as engine:
-                yield engine
-                return
-        except OutsideError:  # Ray gives itself half a minute to start, whatever else the machine does
-            if tries == 1:
-                raise
+    with OnRay(SETTINGS, 2, object_store_bytes=STORE) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
-from pyarrow import parquet
 
 from features.schema import Listing
 from serving.plans.candidates import ScoredCatalogue
 from serving.plans.types import Plan, PlannedItem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FRAME = "frame.parquet"
 LISTINGS = "listings.json"
@@ -89,6 +90,9 @@ def _item(item: PlannedItem) -> dict[str, Any]:
 
 def frame_bytes(plan: Plan) -> bytes:
     """Write the frame: one row a cluster, with its probability and what the model said of it before any result."""
+    import pyarrow as pa  # at first use: 30 MB that a service that plans nothing does without
+    from pyarrow import parquet
+
     rows = plan.frame
     width = len(plan.hazards)
 
@@ -118,6 +122,8 @@ def frame_bytes(plan: Plan) -> bytes:
 
 def read_frame(content: bytes) -> tuple[pa.Table, tuple[str, ...]]:
     """Read a frame; returns the table and the hazards of its matrices."""
+    from pyarrow import parquet
+
     table = parquet.read_table(io.BytesIO(content))
     hazards = (table.schema.metadata or {}).get(b"hazards", b"").decode()
     return table, tuple(hazards.split(","))

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from serving.plans.problem import Problem, Solution
 
@@ -120,6 +118,10 @@ class Programme:
         worth = np.concatenate([self.value[columns], np.full(extra, -self.penalty)])
         # No x <= 1 for items: their cluster's row says so; alone in its cluster, the bound does.
         upper = [(0, 1)] * len(columns) + [(0, None)] * extra
+        from scipy.optimize import (
+            linprog,  # at first use: 40 MB that a service that plans nothing does without
+        )
+
         found = linprog(-worth, A_ub=matrix, b_ub=right, bounds=upper, method="highs")
         if found.x is None:
             raise RuntimeError(f"the linear relaxation failed: {found.message}")
@@ -176,6 +178,8 @@ class Programme:
         extra = matrix.shape[1] - n
         worth = np.concatenate([self.value[columns], np.full(extra, -self.penalty)])
         upper = np.concatenate([np.ones(n), np.full(extra, np.inf)])
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
         found: Any = milp(
             -worth,
             constraints=LinearConstraint(matrix, ub=right),  # pyright: ignore[reportArgumentType]
@@ -198,6 +202,8 @@ def _matrix(lines: list[tuple[np.ndarray, np.ndarray]], width: int) -> Any:
     starts = np.cumsum([0, *(len(where) for where, _ in lines)])
     where = np.concatenate([where for where, _ in lines]) if lines else np.zeros(0, int)
     what = np.concatenate([what for _, what in lines]) if lines else np.zeros(0)
+    from scipy import sparse
+
     return sparse.csr_matrix((what, where, starts), shape=(len(lines), width))
 
 

@@ -124,3 +124,12 @@ def test_our_features_is_the_one_imported():
     spec = importlib.util.find_spec("features")
     assert spec is not None
     assert (Path(str(spec.origin)).parent / "encoders.py").is_file()
+
+
+def test_the_service_brings_in_nothing_that_only_plans_and_files_need(cache):
+    """Memory that every worker would hold, and half a second of every start."""
+    program = """
+import serving.app
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules} & {"scipy", "pyarrow", "cv2", "fpdf"})))
+"""
+    assert run(program, REFUSED, cache) == []

@@ -62,6 +62,9 @@ def _missing(value: Any) -> bool:
     return type(value).__name__ in ("NAType", "NaTType")
 
 
+_NO_TITLE = ". No column is named title; name yours: columns='title=NAME,price=NAME'"
+
+
 def listings_of(frame: Any, columns: str | None = None) -> list[Listing]:
     """Read a frame's rows as listings.
 
@@ -94,7 +97,8 @@ def listings_of(frame: Any, columns: str | None = None) -> list[Listing]:
             problems.append(f"row {number}: {first.field}: {first.problem} (got {first.got})")
     if problems:
         shown = "; ".join(problems[:5])
-        raise FrameError(f"{len(problems)} of {len(rows)} rows are no listings. {shown}")
+        hint = "" if chosen or any("title" in row for row in rows) else _NO_TITLE
+        raise FrameError(f"{len(problems)} of {len(rows)} rows are no listings. {shown}{hint}")
     return listings
 
 

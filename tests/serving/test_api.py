@@ -66,3 +66,9 @@ def test_a_row_that_is_no_listing_is_named(risk):
 def test_an_empty_frame_gives_an_empty_frame(risk):
     assert len(risk.score(pd.DataFrame({"title": []}))) == 0
     assert risk.predict_proba([]).shape == (0, len(risk.hazards))
+
+
+def test_a_frame_without_a_title_says_how_to_name_its_columns(risk):
+    with pytest.raises(FrameError, match="columns='title=NAME"):
+        risk.score(pd.DataFrame({"상품명": ["도금 귀걸이"]}))
+    assert risk.score(pd.DataFrame({"상품명": ["도금 귀걸이"]}), columns="title=상품명")["action"][0]

@@ -36,6 +36,7 @@ class Client:
         self.host, _, port = urlsplit(address).netloc.partition(":")
         self.port = int(port)
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+        self.reconnected = 0
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """Send JSON and read the answer.
@@ -49,15 +50,17 @@ class Client:
         head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                # A kept connection may have been closed by the other side; one that is new may not.
-                while self._idle:
-                    reader, writer = self._idle.pop()
-                    if not reader.at_eof() and not writer.is_closing():
-                        break
-                    writer.close()
-                else:
-                    reader, writer = await asyncio.open_connection(self.host, self.port)
-                return await self._ask(reader, writer, head + body)
+                kept = self._kept()
+                if kept is not None:
+                    try:
+                        return await self._ask(*kept, head + body)
+                    except (ConnectionError, asyncio.IncompleteReadError) as error:
+                        # The server closes what is idle for some seconds, perhaps just as it is used again: then not
+                        # a byte comes back, and every client asks once more. Whatever else breaks is an error.
+                        if getattr(error, "partial", b""):
+                            raise
+                        self.reconnected += 1
+                return await self._ask(*await asyncio.open_connection(self.host, self.port), head + body)
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:  # TimeoutError is an OSError
             raise BrokenError(type(error).__name__) from None
 

@@ -46,6 +46,11 @@ class Record:
     wrong: Counter[str] = field(default_factory=Counter)
     bans: int = 0
     not_sent: int = 0
+    reconnected: int = 0
+
+    def statuses(self) -> Counter[tuple[str, int]]:
+        """How many answers there were by kind and status."""
+        return Counter((one.kind, one.status) for one in self.seen)
 
     def count(self, *statuses: int) -> int:
         """How many answers had one of these statuses."""
@@ -107,6 +112,7 @@ class Driver:
             running.add(task)
             task.add_done_callback(running.discard)
         await asyncio.gather(bans, *running)
+        self.record.reconnected = self._client.reconnected
         return self.record
 
     def close(self) -> None:

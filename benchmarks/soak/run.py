@@ -190,6 +190,7 @@ def rows_of(soaked: Soaked) -> list[Row]:
         _row("refused_429", record.count(429), "requests", n=sent),
         _row("not_sent", record.not_sent, "requests", n=sent + record.not_sent),
         _row("bans", record.bans, "bans"),
+        _row("connections_closed_when_idle", record.reconnected, "connections"),
         _row("workers_ended", soaked.workers_ended, "processes", n=plan.workers),
         _row("capacity_rps", soaked.capacity_rps, "requests/s"),
         _row("offered_rps", (sent + record.not_sent) / plan.steady, "requests/s"),
@@ -251,6 +252,8 @@ def main(quick: bool, minutes_: float | None, rate: float | None, output: Path, 
     )
     for row in rows:
         click.echo(f"{row.metric} {row.value:g} {row.unit}")
+    for (kind, status), count in sorted(soaked.record.statuses().items()):
+        click.echo(f"{kind} {status}: {count}")
     for words, count in soaked.record.wrong.items():
         click.echo(f"wrong: {words}: {count}")
     for problem in soaked.losses.audit.problems[:5]:

@@ -11,12 +11,13 @@ from typing import IO, Any, Protocol
 
 import orjson
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import compute, csv, parquet
 
 from features.reader import ReadError
 from features.rows import FORMATS, open_binary, suffix_of
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+_FORMULA = r"^([ \x{a0}\x{3000}]*[=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
 _ROW_GROUP = 16_384
 _READ = 1 << 20
 
@@ -45,6 +46,27 @@ class _JsonLines:
 
     def close(self) -> None:
         self._stream.close()
+
+
+class _Csv:
+    """Text that a spreadsheet would take for a formula stands behind an apostrophe: sellers choose ids and words."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = csv.CSVWriter(path, schema)
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        columns = [
+            compute.call_function(
+                "replace_substring_regex", [column], compute.ReplaceSubstringOptions(_FORMULA, r"'\1")
+            )
+            if pa.types.is_string(column.type)
+            else column
+            for column in batch.columns
+        ]
+        self._file.write_batch(pa.RecordBatch.from_arrays(columns, schema=batch.schema))
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class _Parquet:
@@ -78,7 +100,7 @@ class _Parquet:
 def open_writer(path: Path, suffix: str, schema: pa.Schema) -> Writer:
     """Open a file for writing; ``suffix`` is one of `SUFFIXES`."""
     if suffix == ".csv":
-        return csv.CSVWriter(path, schema)
+        return _Csv(path, schema)
     if suffix == ".parquet":
         return _Parquet(path, schema)
     return _JsonLines(path)

@@ -60,6 +60,9 @@ OFF: Mapping[str, Mapping[str, str]] = {
 }
 """What is switched off in further rows, and with which settings."""
 
+WORKERS = {"LISTING_RISK_WORKERS": str(len(os.sched_getaffinity(0)))}
+"""One worker process a core, as measured best."""
+
 FULL = Sizes()
 QUICK = Sizes(warm=0.3, clients=(1, 8), level=0.6, bulk=0.6, over=0.8, photo=0.0, single=60, batch=0)
 PATH = click.Path(path_type=Path)
@@ -121,7 +124,7 @@ def say(name: str, figures: Figures) -> None:
 
 def measure_ours(setting: Setting, photos: Sequence[str]) -> Figures:
     """Ours with everything on."""
-    system = Ours(setting.bundle, setting.folder, setting.world)
+    system = Ours(setting.bundle, setting.folder, setting.world, settings=WORKERS)
     figures = measure_single(system, setting)
     over_http, _ = measure_service(system, setting.bodies, setting.sizes, fastest=FASTEST, photos=photos)
     figures |= over_http | measure_batch(system, setting, setting.sizes.batch)
@@ -135,7 +138,11 @@ def measure_off(setting: Setting) -> dict[str, list[Figures]]:
     found: dict[str, list[Figures]] = {}
     for name, settings in OFF.items():
         system = Ours(
-            setting.bundle, setting.folder, setting.worlds.get(name, setting.world), name, settings=settings
+            setting.bundle,
+            setting.folder,
+            setting.worlds.get(name, setting.world),
+            name,
+            settings={**WORKERS, **settings},
         )
         figures, _ = measure_service(system, setting.bodies, short, fastest=FASTEST)
         say(name, figures)

@@ -81,6 +81,24 @@ async def on_http(request: Request, error: Exception) -> Response:
     return problem_response(problem, request.scope["trace"])
 
 
+def turned_away(problem: ProblemError, request_id: str, close: bool) -> tuple[Message, Message]:
+    """Return the messages of a refusal, written as cheaply as they can be: they are sent when time is short."""
+    content = orjson.dumps(body(problem, request_id))
+    headers = [
+        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-request-id", request_id.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+    ]
+    if close:
+        headers.append((b"connection", b"close"))
+    return (
+        {"type": "http.response.start", "status": problem.kind.status, "headers": headers},
+        {"type": "http.response.body", "body": content},
+    )
+
+
 @dataclass(slots=True)
 class TurnedAway:
     """Counts requests that were turned away, for one log line a second: a line for each would cost what it saves."""
@@ -135,6 +153,10 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        full = self.full(scope["path"]) if scope["method"] == "POST" else None
+        if full is not None:
+            await self._turn_away(full, scope, send)
+            return
         trace = Trace()
         scope["trace"] = trace
         request_id = trace.id.encode()
@@ -149,10 +171,6 @@ class Edge:
                 ]
             await send(message)
 
-        full = self.full(scope["path"]) if scope["method"] == "POST" else None
-        if full is not None:
-            await self._turn_away(full, trace, scope, receive, traced)
-            return
         try:
             await self.app(scope, receive, traced)
         except Exception as error:
@@ -169,16 +187,16 @@ class Edge:
         problem = ProblemError(INTERNAL, "The service failed; nothing was decided.")
         await problem_response(problem, trace)(scope, receive, send)
 
-    async def _turn_away(
-        self, problem: ProblemError, trace: Trace, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _turn_away(self, problem: ProblemError, scope: Scope, send: Send) -> None:
         """Answer 429. The body is not read: a short one came with the head, for a long one the connection closes."""
+        began = time.perf_counter()
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if not (declared.isdigit() and len(declared) <= _SHORT_DIGITS):
-            problem.headers = {**problem.headers, "Connection": "close"}
-        await problem_response(problem, trace)(scope, receive, send)
+        close = not (declared.isdigit() and len(declared) <= _SHORT_DIGITS)
+        for message in turned_away(problem, str(uuid.uuid4()), close):
+            await send(message)
+        trace = Trace("", began, problem.kind.status, problem=problem.kind.slug)
         self._count(scope["path"], scope["method"], trace)
-        since = self._turned_away.add(trace.started)
+        since = self._turned_away.add(began)
         if since and self.log:
             event(access, logging.WARNING, "turned away", {"requests": since, "problem": trace.problem})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -41,9 +41,9 @@ def attacks() -> dict[str, Attack]:
     return {**ATTACKS, **SECOND_ATTACKS, **LATE_ATTACKS}
 
 
-def late() -> frozenset[str]:
-    """Return the names of the attacks that were written after the normaliser was frozen."""
-    return frozenset(LATE_ATTACKS)
+def late(names: Iterable[str]) -> frozenset[str]:
+    """Return the attacks that were written after the normaliser was frozen, told by their names."""
+    return frozenset(name for name in names if name.startswith("late_"))
 
 
 def hazardous(data: Path, half: str = "test") -> list[Item]:
@@ -204,12 +204,13 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
                 rows.append(figure(system, f"flagged_clean_{source}", value, None, int(part.sum())))
     rows += _disguised(pairs, disguises)
     rows.append(figure(LABELS, "attacks", float(len(disguises)), None, len(disguises), "attacks"))
-    rows.append(figure(LABELS, "attacks_after_freeze", float(len(late())), None, len(late()), "attacks"))
+    after = len(late(disguises))
+    rows.append(figure(LABELS, "attacks_after_freeze", float(after), None, after, "attacks"))
     return existing(rows)
 
 
 def _groups(disguises: frozenset[str]) -> dict[str, frozenset[str]]:
-    groups = {"late": disguises & late(), "known": disguises - late()}
+    groups = {"late": late(disguises), "known": disguises - late(disguises)}
     return groups | {name: frozenset({name}) for name in sorted(disguises)}
 
 

@@ -49,6 +49,7 @@ def test_there_are_enough_attacks_and_a_third_came_late() -> None:
     assert len(attacks.ATTACKS) >= 15
     assert 3 * len(attacks_late.LATE_ATTACKS) >= len(ALL)
     assert len(attacks_late.FROZEN) == len(attacks_second.FROZEN) == 40
+    assert evasion.late(ALL) == frozenset(attacks_late.LATE_ATTACKS)
     assert len(ALL) == sum(
         map(len, (attacks.ATTACKS, attacks_second.SECOND_ATTACKS, attacks_late.LATE_ATTACKS))
     )

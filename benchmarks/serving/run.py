@@ -69,6 +69,7 @@ PATH = click.Path(path_type=Path)
 FASTEST = 1_500.0
 """More single scores a second than any system here gives, so that titles do not run out."""
 FASTEST_PEER = 250.0
+TITLES = 420_000
 
 PEER_PACKAGES = (
     "sentence-transformers",
@@ -290,7 +291,7 @@ def _judged(python: Path | None, data: Path | None, folder: Path) -> list[Row]:
 
 def _setting(bundle: Path, data: Path | None, folder: Path, quick: bool) -> Setting:
     sizes = QUICK if quick else FULL
-    titles = titles_of(distinct(data), 30_000 if quick else 260_000)
+    titles = titles_of(distinct(data), 30_000 if quick else TITLES)
     world = make_world(folder, 200 if quick else BANS, photos=not quick)
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)

@@ -129,7 +129,7 @@ def draw(path: Path, rows: Sequence[dict[str, float]], warm_s: float) -> None:
     at = [row["minute"] + 0.5 for row in rows]
     above.plot(at, [row["rss_mb"] for row in rows], color="#1f4e79")
     above.set_ylabel("memory, MB")
-    above.set_ylim(bottom=0)
+    above.set_ylim(0, 1.2 * max(row["rss_mb"] for row in rows))
     above.axvspan(0, warm_s / 60, color="#dddddd", lw=0, label="warm-up")
     above.legend(frameon=False, loc="lower right")
     below.plot(at, [row["p50_ms"] for row in rows], color="#1f4e79", label="p50")

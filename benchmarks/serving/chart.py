@@ -54,8 +54,11 @@ def draw(results: Results, target: Path) -> None:
             xlabel="answers a second",
             ylabel="milliseconds: p50 solid, p99 dashed",
         )
+        axes.set_xticks([50, 100, 200, 400], labels=["50", "100", "200", "400"])
+        axes.set_xticks([], minor=True)
+        axes.set_yticks([10, 100, 1_000], labels=["10", "100", "1,000"])
         axes.grid(alpha=0.3, which="both")
-        axes.legend(fontsize=8)
+        figure.legend(loc="outside upper center", ncols=2, fontsize=8)
         figure.savefig(target, metadata={"Date": None})
         plt.close(figure)
 

@@ -107,25 +107,25 @@ def measure(truth_: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
     """Return recall and false-alarm rates: overall, by language, by whether the goods name themselves."""
     everything, parts = truth_.Y[:, 0] == 1, truth_.parts
     # The figures that count are of the half that was locked last; the first one is shown beside it.
-    second = parts["second"] if parts["second"].any() else parts["invented"]
-    positive, first = everything & second, everything & ~second
+    renewed = bool(parts["second"].any())
+    positive = everything & parts["second"] if renewed else everything
+    first = everything & ~parts["second"] if renewed else np.zeros_like(everything)
+    lookalikes = parts["ordinary"] & (parts["second"] if renewed else parts["invented"])
     groups: dict[str, np.ndarray] = {
         "recall": positive,
         "recall_first_half": first,
         "recall_first_half_unnamed": first & parts["unnamed"],
         "recall_named": positive & parts["named"],
         "recall_unnamed": positive & parts["unnamed"],
+        "recall_invented": positive & parts["invented"],
         "recall_sample": everything & parts["sample"],
         **{f"recall_{code}": positive & parts[code] for code in LANGUAGES},
         **{f"recall_unnamed_{code}": positive & parts["unnamed"] & parts[code] for code in LANGUAGES},
         "false_alarm_rate": parts["real"],
         "false_alarm_rate_cameras": parts["cameras"],
-        "false_alarm_rate_lookalikes": parts["ordinary"] & second,
+        "false_alarm_rate_lookalikes": lookalikes,
         "false_alarm_rate_sample": parts["ordinary"] & parts["sample"],
-        **{
-            f"false_alarm_rate_lookalikes_{code}": parts["ordinary"] & second & parts[code]
-            for code in LANGUAGES
-        },
+        **{f"false_alarm_rate_lookalikes_{code}": lookalikes & parts[code] for code in LANGUAGES},
     }
     rows: list[Row | None] = []
     for system, flagged in found(scores).items():

@@ -143,12 +143,21 @@ def test_taking_words_out() -> None:
     assert title[first:last] == "for"
 
 
+def _of_stored(truth: Labels, stored: tuple[str, ...]) -> Labels:
+    """Keep the items that were scored: titles written since the last measurement wait for the next."""
+    kept = np.isin(truth.items, stored)
+    parts = {name: part[kept] for name, part in truth.parts.items()}
+    return Labels(tuple(np.array(truth.items)[kept]), truth.classes, truth.Y[kept], parts)
+
+
 def _labels(task: str, data: Path) -> Labels:
     # What these tasks score depends on what was flagged or grouped, so their items are taken as they were stored.
     stored = tuple(dict.fromkeys(read_scores(task)["item"]))
     if task == "style_probe":
         return style_probe.labels_of(stored, data)
     makers = {"evasion": evasion.labels_of, "reasons": reasons.labels_of}
+    if task == "covert_camera":
+        return _of_stored(TASKS[task].labels(data), stored)
     return makers[task](stored) if task in makers else TASKS[task].labels(data)
 
 

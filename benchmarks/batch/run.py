@@ -72,9 +72,11 @@ def figures(rows: int, whole: Cost, few: int, short: Cost, work_ms: float) -> Fi
     """Return what two runs say of an engine: the line through both gives the start and what a row costs."""
     row_ms = 1e3 * (whole.cpu_s - short.cpu_s) / (rows - few)
     row_wall_ms = 1e3 * (whole.wall_s - short.wall_s) / (rows - few)
+    # Where starting varies by more than the rows take, the clock says nothing of a row.
+    steady = {"steady_rows_per_s": 1e3 / row_wall_ms} if row_wall_ms > 0.1 * row_ms else {}
     return {
         "rows_per_s": rows / whole.wall_s,
-        "steady_rows_per_s": 1e3 / max(row_wall_ms, 1e-6),
+        **steady,
         "rows_per_cpu_s": rows / whole.cpu_s,
         "start_s": max(short.wall_s - few * row_wall_ms / 1e3, 0.0),
         "start_cpu_s": max(short.cpu_s - few * row_ms / 1e3, 0.0),

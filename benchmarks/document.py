@@ -181,17 +181,19 @@ def _detail_table(section: Section) -> Iterator[str]:
     }
     shown = [s for s in head.detail_systems if any(key == s for key, _ in found)]
     metrics = dict.fromkeys(m for s, m in found if s in shown and m.startswith(head.details))
-    keys = sorted((m.removeprefix(head.details) for m in metrics), key=lambda key: (-counts.get(key, 0), key))
+    keys = [metric.removeprefix(head.details) for metric in metrics]
+    if counts:  # else they stand in the order in which they were measured
+        keys.sort(key=lambda key: (-counts.get(key, 0), key))
     rows = []
     for key in keys:
         cells = [_mark(s, number(found.get((s, head.details + key)), spread=s == OURS)) for s in shown]
         n = next((row.n for (s, m), row in found.items() if m == head.details + key and s in shown), None)
-        rows.append(
-            [key.replace("_", " "), f"{counts.get(key, 0):,.0f}", "" if n is None else f"{n:,}", *cells]
-        )
+        positives = [f"{counts.get(key, 0):,.0f}"] if counts else []
+        rows.append([key.replace("_", " "), *positives, "" if n is None else f"{n:,}", *cells])
     if rows:
         yield ""
-        yield from _table(["", "positives", "items", *(_mark(s, s) for s in shown)], rows)
+        names = ["", *(["positives"] if counts else []), "items"]
+        yield from _table([*names, *(_mark(s, s) for s in shown)], rows)
 
 
 def _facts(section: Section) -> Iterator[str]:

@@ -63,6 +63,11 @@ class Connection(asyncio.Protocol):
         self.busy, self._due = True, due
         self._transport.write(request)
 
+    def close(self) -> None:
+        """Give the connection up."""
+        if self._transport is not None:
+            self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
         self._buffer += data
@@ -111,6 +116,7 @@ class Load:
         self.closed_load = True
         self.done = asyncio.Event()
         self.in_flight = 0
+        self._openings: set[asyncio.Future[None]] = set()
 
     async def connect(self) -> Connection:
         """Open a connection."""
@@ -128,7 +134,13 @@ class Load:
         self.tally.late += status == 200 and now > self.ends
         if status == 429:
             self.tally.retry_after[_header(answer, b"retry-after:")] += 1
-        if self.closed_load:
+        if _header(answer, b"connection:") == "close":
+            # As a client would: the connection is over, the next request takes a new one.
+            self.done.set()
+            opening = asyncio.ensure_future(self._reopen(connection))
+            self._openings.add(opening)
+            opening.add_done_callback(self._openings.discard)
+        elif self.closed_load:
             self._next(connection, now)
         elif self.due:
             self._next(connection, self.due.popleft())
@@ -136,6 +148,16 @@ class Load:
             self.idle.append(connection)
         if not self.in_flight:
             self.done.set()
+
+    async def _reopen(self, over: Connection) -> None:
+        over.close()
+        if time.perf_counter() > self.ends:
+            return
+        connection = await self.connect()
+        if self.closed_load:
+            self._next(connection, time.perf_counter())
+        else:
+            self.idle.append(connection)
 
     def _next(self, connection: Connection, due: float) -> None:
         request = (
@@ -190,7 +212,10 @@ class Load:
         return seconds
 
     async def _drain(self) -> None:
-        while self.in_flight:
+        while self.in_flight or self._openings:
+            if self._openings:
+                await asyncio.wait(self._openings)
+                continue
             self.done.clear()
             await asyncio.wait_for(self.done.wait(), _DRAIN_S + max(0.0, self.ends - time.perf_counter()))
 

@@ -13,8 +13,8 @@ from features.schema import FieldError, Listing, ListingError, parse_listing
 from serving.decisions import Earlier
 from serving.http.problems import WRONG_FIELDS, ProblemError
 from serving.http.reading import RepeatedKeys
-from serving.policy.evaluation import Action
 from serving.judging import Explain
+from serving.policy.evaluation import Action
 
 PREVIOUS = "previous"
 _ONCE = ", each key once"

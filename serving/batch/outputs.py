@@ -88,7 +88,9 @@ class _Parquet:
                 self._flush()
 
     def _flush(self) -> None:
-        self._file.write_table(pa.Table.from_batches(self._held, self._schema), row_group_size=_ROW_GROUP)
+        # In one piece: pages end where pieces do, and the file is not to tell how its rows came.
+        whole = pa.Table.from_batches(self._held, self._schema).combine_chunks()
+        self._file.write_table(whole, row_group_size=_ROW_GROUP)
         self._held, self._rows = [], 0
 
     def close(self) -> None:

@@ -274,6 +274,7 @@ def test_parquet_has_row_groups_of_one_size(tmp_path):
         groups = [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)]
         assert groups == [16_384, 16_384, 7_232]
         assert pq.read_table(tmp_path / f"{size}.parquet")["n"].to_pylist() == list(numbers)
+    assert len({(tmp_path / f"{size}.parquet").read_bytes() for size in (1_000, 7_777, 40_000)}) == 1
 
 
 def test_the_plan_names_the_content_of_bundle_policy_and_own_files(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """Plays a laboratory: reads an order sheet and writes a results file, every third sample over the limit for lead.
 
-    python laboratory_returns.py order.csv results.xlsx
+python laboratory_returns.py order.csv results.xlsx
 """
 
 from __future__ import annotations

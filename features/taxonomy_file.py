@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -33,11 +34,22 @@ class _Entry(BaseModel):
 
 
 class Names(_Entry):
-    """A name where people read it."""
+    """A name where people read it: Korean, English and Chinese, and any other language under its ISO 639 code."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     ko: str = Field(min_length=1)
     en: str = Field(min_length=1)
     zh: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _languages(self) -> Self:
+        for code, name in (self.model_extra or {}).items():
+            if not re.fullmatch(r"[a-z]{2,3}", code):
+                raise ValueError(f"got {code!r}; expected a language's ISO 639 code, such as ja")
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"{code}: got {name!r}, expected a name")
+        return self
 
 
 class Terms(_Entry):

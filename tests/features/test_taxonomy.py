@@ -245,7 +245,7 @@ def _edited(tmp_path: Path, name: str, old: str, new: str) -> Path:
     [
         ("taxonomy.yaml", "severity: {level: 4", "severity: {level: 7", r"hazards\.lead\.severity\.level"),
         ("taxonomy.yaml", "p: 0.001", "p: 1.5", r"hazards\.lead\.injury\.under_3\.p"),
-        ("taxonomy.yaml", "ko: 납,", "kr: 납,", r"hazards\.lead\.names\.ko.*hazards\.lead\.names\.kr"),
+        ("taxonomy.yaml", "ko: 납,", "kr: 납,", r"hazards\.lead\.names\.ko"),
         ("taxonomy.yaml", "      fire: [\"Fire & Fire", "      fier: [\"Fire & Fire", r"cpsc: got hazard 'fier'"),
         ("taxonomy.yaml", "  cadmium:\n    names", "  lead:\n    names", r"the key 'lead' twice"),
         ("taxonomy.yaml", "{above: 0.1,", "{above: 0.9,", r"risk_matrix.*falling bounds"),
@@ -298,3 +298,14 @@ def test_groups_named_by_limits_exist(taxonomy):
 def test_an_unknown_group_is_named(taxonomy):
     with pytest.raises(UnknownGroupError, match="'gizmos'"):
         taxonomy.limits("lead", "gizmos", "KR", date(2026, 1, 1), "general")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("japanese: 鉛", "ISO 639"), ("ja: ''", "expected a name"), ("ja: 3", "ja: got 3, expected a name")],
+)
+def test_a_further_languages_name_that_cannot_be_used_is_named(tmp_path, line, said):
+    text = (PACKAGED / "taxonomy.yaml").read_text("utf-8")
+    (tmp_path / "taxonomy.yaml").write_text(text.replace("ko: 납,", f"ko: 납, {line},", 1), "utf-8")
+    with pytest.raises(TaxonomyError, match=said):
+        load_taxonomy(tmp_path)

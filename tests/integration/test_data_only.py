@@ -39,13 +39,13 @@ def grow(made):
     """Add one of each to the packaged data files, as a user would in an editor."""
     taxonomy = yaml.safe_load((made / "taxonomy.yaml").read_text("utf-8"))
     taxonomy["hazards"]["bisphenol_a"] = taxonomy["hazards"]["nickel"] | {
-        "names": {"ko": "비스페놀 A", "en": "Bisphenol A", "zh": "双酚A"},
+        "names": {"ko": "비스페놀 A", "en": "Bisphenol A", "zh": "双酚A", "ja": "ビスフェノールA"},
         "mask_terms": {"ko": ["비스페놀"], "en": ["bisphenol", "bpa"], "zh": ["双酚"]},
     }
     save(made / "taxonomy.yaml", taxonomy)
     groups = yaml.safe_load((made / "product_groups.yaml").read_text("utf-8"))
     groups["groups"]["nose_flutes"] = {
-        "names": {"ko": "코피리", "en": "nose flutes", "zh": "鼻笛"},
+        "names": {"ko": "코피리", "en": "nose flutes", "zh": "鼻笛", "ja": "ノーズフルート"},
         "parent": "children_products", "audience": "under_3", "kc": "confirmation",
         "ko": "코 피리", "en": "nose flute", "zh": "鼻笛",
         "hazards": "bisphenol_a .8 assumption", "source": "made up for the test",
@@ -75,7 +75,9 @@ def taxonomy(folder):
 def test_hazard_group_limit_and_laboratory_are_read(taxonomy):
     assert taxonomy.codes[-1] == "bisphenol_a"
     assert taxonomy.hazard("bisphenol_a").names["ko"] == "비스페놀 A"
+    assert taxonomy.hazard("bisphenol_a").names["ja"] == "ビスフェノールA"
     assert taxonomy.groups["nose_flutes"].parent == "children_products"
+    assert taxonomy.groups["nose_flutes"].names["ja"] == "ノーズフルート"
     assert "NEWLAB" in taxonomy.laboratories
     (limit,) = [one for one in taxonomy.law.limits if one.jurisdiction == "JP"]
     assert limit.in_force(TODAY)

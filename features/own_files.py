@@ -47,7 +47,6 @@ def own_folder(environ: Mapping[str, str] | None = None) -> Path | None:
     return checked_folder(Path(named)) if named else None
 
 
-@lru_cache(maxsize=4)
 def checked_folder(folder: Path) -> Path:
     """Return a folder of own data files, made absolute; one that is in order is looked at once.
 
@@ -56,6 +55,11 @@ def checked_folder(folder: Path) -> Path:
     OwnFilesError
         When it is no folder, or holds none of `FILES`.
     """
+    return _checked(folder.absolute())
+
+
+@lru_cache(maxsize=4)
+def _checked(folder: Path) -> Path:
     if not folder.is_dir():
         raise OwnFilesError(f"Got taxonomy folder {folder}; expected one that exists.")
     if not any((folder / name).is_file() for name in FILES):
@@ -63,7 +67,7 @@ def checked_folder(folder: Path) -> Path:
             f"Got taxonomy folder {folder}, which holds none of {', '.join(FILES)}. "
             "Make one with `listing-risk taxonomy copy FOLDER` and change it."
         )
-    return folder.absolute()
+    return folder
 
 
 def data_file(name: str, folder: Path | None = None) -> Path:

@@ -64,6 +64,15 @@ class Client:
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:  # TimeoutError is an OSError
             raise BrokenError(type(error).__name__) from None
 
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Take the connection used last that the server has not closed; None where there is none."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not writer.is_closing() and not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
+
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
     ) -> Answer:

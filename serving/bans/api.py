@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from features.schema import FieldError, ListingError, parse_listing
+from features.schema import ListingError, parse_listing
 from serving.bans.book import BanError, BanRequest, JudgementRequest
+from serving.http.bodies import body_of
 from serving.http.callers import caller_of
 from serving.http.edge import json_response
 from serving.http.problems import NOT_FOUND, NOT_RECORDED, WRONG_FIELDS, ProblemError
-from serving.http.reading import check_type, parse_json, plain, read_body
 from serving.store.ban_photos import read_picture
 from serving.store.engine import reading
 from serving.store.errors import BusyError, InvalidRecordError, StoreUnavailableError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 BODY_MAX = 1_000_000
 _SECONDS = 10.0
-_Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 
 
@@ -70,7 +68,7 @@ class BansApi:
         return json_response({"bans": entries})
 
     async def _place(self, request: Request) -> Response:
-        wanted = _read(BanRequest, await _body(request))
+        wanted = await body_of(request, BanRequest, BODY_MAX, _SECONDS)
         office = self.office()
         found = await _blocking(office.place, wanted, caller_of(request))
         return json_response(found.to_json(), status=201)
@@ -99,7 +97,7 @@ class BansApi:
 
     async def judge(self, request: Request) -> Response:
         """Take a person's word on a match."""
-        said = _read(JudgementRequest, await _body(request))
+        said = await body_of(request, JudgementRequest, BODY_MAX, _SECONDS)
         office, ban_id = self.office(), request.path_params["ban_id"]
         desk = office.desk
         listing = await _blocking(parse_listing, said.listing)
@@ -115,22 +113,6 @@ def _found(office: BanOffice, ban_id: str) -> Any:
         return office.desk.book.entry(ban_id)
     except BanError as error:
         raise ProblemError(NOT_FOUND, str(error)) from None
-
-
-async def _body(request: Request) -> Any:
-    check_type(request)
-    return plain(parse_json(await read_body(request, BODY_MAX, _SECONDS)))
-
-
-def _read(model: type[_Model], raw: Any) -> _Model:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        fields = tuple(
-            FieldError(".".join(map(str, item["loc"])) or "(body)", item["msg"], type(item["input"]).__name__)
-            for item in error.errors(include_url=False)
-        )
-        raise ProblemError(WRONG_FIELDS, f"{len(fields)} fields are wrong.", errors=fields) from None
 
 
 async def _blocking(work: Callable[..., _Result], *args: Any) -> _Result:

@@ -14,9 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.schema import Short
-from serving.desks import Desks, away, body_of, desks_of
+from serving.desks import Desks, away, desks_of
 from serving.events.outbox import Outbox
 from serving.events.outbox_worker import OutboxWorker
+from serving.http.bodies import body_of
 from serving.http.callers import caller_of
 from serving.http.edge import json_response
 from serving.http.problems import WRONG_FIELDS, ProblemError

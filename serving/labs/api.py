@@ -11,17 +11,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from features.errors import UserError
 from features.schema import FieldError, ListingError, parse_listing
+from serving.http.bodies import body_of, checked
 from serving.http.callers import caller_of
 from serving.http.edge import json_response
 from serving.http.problems import NOT_FOUND, NOT_READY, NOT_RECORDED, OUT_OF_STEP, WRONG_FIELDS, ProblemError
-from serving.http.reading import check_type, parse_json, plain, read_body
 from serving.labs.book import LabError
 from serving.labs.intake import ResultsRefusedError
 from serving.labs.loop import LabOffice
@@ -39,7 +39,6 @@ _TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".parquet": "application/vnd.apache.parquet",
 }
-_Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 _Text = Annotated[str, Field(max_length=200)]
 
@@ -130,7 +129,7 @@ class LabsApi:
             book = await blocking(lambda: self.office().book)
             heads = [plan_head(head.body, head.made_by) for head in book.plans.values()]
             return json_response({"plans": heads})
-        wanted = _read(PlanRequest, await _body(request))
+        wanted = await body_of(request, PlanRequest, BODY_MAX, _SECONDS)
         made = await blocking(self._plan, wanted, caller_of(request))
         return json_response(made, status=201 if wanted.record else 200)
 
@@ -138,7 +137,7 @@ class LabsApi:
         from serving.plans.making import make_plan, usual_seed
 
         office = self.office()
-        config = read_plan_config() if wanted.config is None else _read(PlanConfig, wanted.config)
+        config = read_plan_config() if wanted.config is None else checked(PlanConfig, wanted.config)
         listings = [parse_listing(raw) for raw in wanted.listings]
         seed = usual_seed(wanted.period, office.taxonomy) if wanted.seed is None else wanted.seed
         made = make_plan(
@@ -185,14 +184,14 @@ class LabsApi:
                 for f in book.files.values()
             ]  # fmt: skip
             return json_response({"files": files})
-        wanted = _read(ResultsRequest, await _body(request))
+        wanted = await body_of(request, ResultsRequest, BODY_MAX, _SECONDS)
         name, content = _content(wanted)
         taken = await blocking(self.office().take, name, content, wanted.laboratory, caller_of(request))
         return json_response(taken.to_json(), status=201)
 
     async def orders(self, request: Request) -> Response:
         """Take an orders file in, as counts and sums alone."""
-        wanted = _read(OrdersRequest, await _body(request))
+        wanted = await body_of(request, OrdersRequest, BODY_MAX, _SECONDS)
         content = _decoded(wanted.content)
         found = await blocking(self.office().take_orders, wanted.file_name, content, caller_of(request))
         return json_response(found, status=201)
@@ -204,7 +203,7 @@ class LabsApi:
 
     async def step(self, request: Request) -> Response:
         """Take a person's word that a step is done."""
-        wanted = _read(StepRequest, await _body(request))
+        wanted = await body_of(request, StepRequest, BODY_MAX, _SECONDS)
         case_id = request.path_params["case_id"]
         view = await blocking(self.office().confirm, case_id, wanted.step, caller_of(request), wanted.note)
         return json_response(view.to_json())
@@ -245,22 +244,6 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ProblemError(WRONG_FIELDS, "content: got something that is not base64.") from None
-
-
-async def _body(request: Request) -> Any:
-    check_type(request)
-    return plain(parse_json(await read_body(request, BODY_MAX, _SECONDS)))
-
-
-def _read(model: type[_Model], raw: Any) -> _Model:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        fields = tuple(
-            FieldError(".".join(map(str, item["loc"])) or "(body)", item["msg"], type(item["input"]).__name__)
-            for item in error.errors(include_url=False)
-        )
-        raise ProblemError(WRONG_FIELDS, f"{len(fields)} fields are wrong.", errors=fields) from None
 
 
 async def blocking(work: Callable[..., _Result], *args: Any) -> _Result:

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.schema import Identifier, Short
-from serving.desks import away, body_of, desks_of
+from serving.desks import away, desks_of
+from serving.http.bodies import body_of
 from serving.http.callers import caller_of
 from serving.http.edge import json_response
 from serving.notices.complaints import ComplaintRequest

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from serving.desks import Desks, away, body_of, desks_of
+from serving.desks import Desks, away, desks_of
 from serving.evidence.export import csv_lines
 from serving.evidence.pack import Evidence, EvidenceError
 from serving.evidence.sections import document_of, evidence_language
+from serving.http.bodies import body_of
 from serving.http.callers import caller_of
 from serving.http.edge import json_response
 from serving.http.problems import WRONG_FIELDS, ProblemError

@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import UserError
+from features.yaml_file import read_as
 
 FigureName = Literal["average_precision", "roc_auc", "brier"]
 Over = Literal["all", "hazards", "language", "group", "name", "source"]
@@ -105,18 +105,7 @@ def load_rules(path: Path | None = None) -> GateRules:
     GateError
         Naming every wrong entry.
     """
-    try:
-        text = (
-            path.read_text(encoding="utf-8")
-            if path
-            else (resources.files("training") / "gate.yaml").read_text(encoding="utf-8")
-        )
-        return GateRules.model_validate(yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise GateError(f"Cannot read the gate's rules {path}: {error}") from None
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise GateError(f"{path or 'gate.yaml'}: {'; '.join(wrong)}") from None
+    return read_as(GateRules, path or resources.files("training") / "gate.yaml", GateError)
 
 
 @dataclass(frozen=True, slots=True)

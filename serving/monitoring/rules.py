@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import UserError
+from features.yaml_file import read_as
 from serving.monitoring.figures import Drift, Performance, Promised
 
 FEWEST = 100
@@ -99,18 +99,8 @@ def load_monitor_rules(path: Path | None = None) -> MonitorRules:
     MonitorRulesError
         Naming every wrong entry.
     """
-    try:
-        text = (
-            path.read_text(encoding="utf-8")
-            if path
-            else (resources.files("serving.monitoring") / "monitor.yaml").read_text(encoding="utf-8")
-        )
-        return MonitorRules.model_validate(yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MonitorRulesError(f"Cannot read the rules of monitoring {path}: {error}") from None
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise MonitorRulesError(f"{path or 'monitor.yaml'}: {'; '.join(wrong)}") from None
+    packaged = resources.files("serving.monitoring") / "monitor.yaml"
+    return read_as(MonitorRules, path or packaged, MonitorRulesError)
 
 
 @dataclass(frozen=True, slots=True)

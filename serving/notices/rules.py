@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.errors import UserError
+from features.yaml_file import read_as
 from serving.notices.calendar import CalendarError, WorkingDays
 
 RULES = Path(__file__).with_name("notices.yaml")
@@ -105,10 +105,4 @@ def load_notice_rules(path: Path = RULES) -> NoticeRules:
     RulesError
         Naming every wrong field.
     """
-    try:
-        return NoticeRules.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise RulesError(f"{path}: {'; '.join(wrong)}") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise RulesError(f"{path}: cannot be read ({type(error).__name__})") from None
+    return read_as(NoticeRules, path, RulesError)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.errors import UserError
 from features.taxonomy import Taxonomy
+from features.yaml_file import read_as
 
 EXAMPLE = "plan.yaml"
 Money = Annotated[int, Field(ge=0, le=10**12)]
@@ -204,21 +204,4 @@ def read_plan_config(path: Path | None = None) -> PlanConfig:
     PlanConfigError
         With every wrong entry, when it cannot be used.
     """
-    where = str(path) if path else f"the packaged {EXAMPLE}"
-    try:
-        text = (
-            path.read_text(encoding="utf-8")
-            if path
-            else (resources.files("serving.plans") / EXAMPLE).read_text(encoding="utf-8")
-        )
-        raw: Any = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PlanConfigError(f"{where}: expected a YAML file in UTF-8, got: {error}") from None
-    try:
-        return PlanConfig.model_validate(raw)
-    except ValidationError as error:
-        wrong = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        ]
-        raise PlanConfigError(f"{where}: " + "; ".join(wrong)) from None
+    return read_as(PlanConfig, path or resources.files("serving.plans") / EXAMPLE, PlanConfigError)

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import UserError
+from features.yaml_file import read_as
 from serving.store.decisions import StoredDecision
 from serving.store.steps import StepRow
 
@@ -70,13 +70,7 @@ def load_seller_rules(path: Path = RULES) -> SellerRules:
     SellerError
         Naming every wrong field.
     """
-    try:
-        return SellerRules.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise SellerError(f"{path}: {'; '.join(wrong)}") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise SellerError(f"{path}: cannot be read ({type(error).__name__})") from None
+    return read_as(SellerRules, path, SellerError)
 
 
 @dataclass(frozen=True, slots=True)

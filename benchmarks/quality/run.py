@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import gzip
 import tempfile
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import click
 import numpy as np
+import yaml
 
 from benchmarks.quality import (
     customs,
@@ -27,6 +29,7 @@ from benchmarks.quality import (
 )
 from benchmarks.quality.task import Task, frame_of, scores_of
 from benchmarks.results_file import (
+    LABELS,
     RESULTS,
     Look,
     Results,
@@ -86,20 +89,40 @@ def measure_task(task: Task, data: Path) -> tuple[Results, dict[str, np.ndarray]
     return results, scores
 
 
-def record(task: Task, results: Results, path: Path, data: Path) -> None:
-    """File a measurement in MLflow with its parameters, data hashes, figures and scores."""
-    from training.registry_runs import Run, record_run
+def record(
+    results: Results, files: Sequence[str], path: Path, data: Path, settings: Path | None = None
+) -> str:
+    """File a measurement in MLflow with its parameters, data hashes, figures, settings and scores.
 
-    settings = HERE / f"{task.name}.yaml"
-    scores = path.with_name(f"{task.name}.scores.parquet")
-    record_run(
+    Parameters
+    ----------
+    files
+        Data files below ``data``; each gets the SHA-256 of its own.
+    path
+        The results file; scores lie beside it.
+    settings
+        How our system was trained; ``<task>.yaml`` of this folder where None, if there is one.
+
+    Returns
+    -------
+    str
+        Id of the run.
+    """
+    from training.registry_runs import Run, flat, record_run
+
+    settings = settings or HERE / f"{results.task}.yaml"
+    scores = path.with_name(f"{results.task}.scores.parquet")
+    systems = dict.fromkeys(row.system for row in results.rows if row.system != LABELS)
+    trained = yaml.safe_load(settings.read_text("utf-8")) if settings.is_file() else {}
+    return record_run(
         Run(
-            experiment=f"benchmark-{task.name}",
-            name=f"{task.name} {results.date:%Y-%m-%d %H:%M}",
+            experiment=f"benchmark-{results.task}",
+            name=f"{results.task} {results.date:%Y-%m-%d %H:%M}",
             parameters={
-                "systems": ", ".join(task.systems),
+                "systems": ", ".join(systems),
                 "command": results.command,
-                **{f"data.{name}": data_sha256(data, [name]) for name in task.files},
+                **{f"data.{name}": data_sha256(data, [name]) for name in files},
+                **{f"settings.{name}": str(value) for name, value in flat(trained)},
             },
             metrics={f"{row.system}.{row.metric}": row.value for row in results.rows},
             tags={"code_commit": results.commit, "machine": results.machine},
@@ -142,7 +165,7 @@ def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, track: bool
         write_scores(name, frame_of(task.labels(data), scores), folder)
         path = write_results(results, folder)
         if track:
-            record(task, results, path, data)
+            record(results, task.files, path, data)
         show(results)
 
 

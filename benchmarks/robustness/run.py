@@ -19,6 +19,7 @@ from benchmarks.quality.run import subsample as subsample_tables
 from benchmarks.quality.task import Task, frame_of
 from benchmarks.results_file import (
     RESULTS,
+    ROOT,
     Look,
     Results,
     code_commit,
@@ -33,6 +34,9 @@ from benchmarks.robustness.items import QUICK
 _ROOMS = (cross_language, covert_camera, style_probe, reasons, evasion)
 TASKS: dict[str, Task] = {room.TASK.name: room.TASK for room in _ROOMS}
 _LINES = ".jsonl.gz"
+# How what is measured was trained; one task trains up to 2009 only.
+_STARTER = ROOT / "training" / "starter.yaml"
+_SETTINGS = {"style_probe": ROOT / "benchmarks" / "quality" / "hazard_type.yaml"}
 
 
 def subsample(task: Task, data: Path, folder: Path, step: int = QUICK_STEP) -> Path:
@@ -83,7 +87,7 @@ def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, track: bool
         results = results.model_copy(update={"command": command})
         path = write_results(results, folder)
         if track:
-            record(task, results, path, data)
+            record(results, task.files, path, data, _SETTINGS.get(name, _STARTER))
         show(results)
 
 

@@ -53,7 +53,7 @@ check: $(VENV)/.everything
 	$(BIN)/lint-imports
 
 test: $(VENV)/.everything check
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 starter: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
@@ -95,7 +95,8 @@ benchmark-relisting: $(VENV)/.everything
 hard-knocks: $(VENV)/.everything
 	@echo "faults and attacks in their long form, about 40 minutes on two cores; then the soak, 21 minutes"
 	$(BIN)/python -m pytest tests/hard_knocks tests/integration/test_service_kill.py \
-		tests/integration/test_store_kill.py tests/integration/test_index_kill.py --long $(PYTEST_ARGS)
+		tests/integration/test_store_kill.py tests/integration/test_index_kill.py tests/docs/test_commands.py \
+		tests/benchmarks/test_quality_tasks.py tests/benchmarks/test_robustness.py --long $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks.soak.run
 	$(BIN)/python -m benchmarks.document
 

@@ -13,18 +13,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import bentoml
-from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.app import from_environment
 from serving.loading import check_settings
 from serving.settings import read_settings
 
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.routing import Router
+
 NAME = "listing-risk"
 
+_STARTED_BY = "_LISTING_RISK_STARTED_BY"
+"""Environment variable with the number of the process that starts the workers. A worker's parent may change while it
+is still importing."""
 
 HEAD_BYTES = 64 * 1024
 """Longest head of a request, as with uvicorn's slower parser; the fast one has no bound of its own."""
@@ -39,6 +45,33 @@ def front(app: ASGIApp, ours: ASGIApp) -> ASGIApp:
     return serve
 
 
+class LateApp:
+    """An application that is made where it is first needed: in each worker, not in the process that starts them."""
+
+    def __init__(self, make: Callable[[], Starlette]) -> None:
+        self._make = make
+
+    @cached_property
+    def app(self) -> Starlette:
+        """The application."""
+        return self._make()
+
+    @property
+    def router(self) -> Router:
+        """Has the lifespan, which BentoML runs."""
+        return self.app.router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self.app(scope, receive, send)
+
+
+def _from_environment() -> Starlette:
+    from serving.app import from_environment
+
+    return from_environment()
+
+
 class FrontedService(bentoml.Service[Any]):
     """A service whose requests never enter BentoML's own layers: each costs what our application costs."""
 
@@ -50,11 +83,11 @@ class FrontedService(bentoml.Service[Any]):
 
 
 def end_with_parent(every_s: float = 1.0) -> None:
-    """End this worker once the process that started it is gone.
+    """End this worker once the process that started it is gone, though that was before this worker could ask.
 
     Nobody would replace it if it ended, and it would keep the port from a service that is started anew.
     """
-    parent = os.getppid()
+    parent = int(os.environ.get(_STARTED_BY, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -95,7 +128,7 @@ def bound_heads() -> None:
 
 
 def service_of(
-    app: Starlette, workers: int = 1, before: Callable[[], None] = lambda: None
+    app: Starlette | LateApp, workers: int = 1, before: Callable[[], None] = lambda: None
 ) -> bentoml.Service[Any]:
     """Return a BentoML service that answers with the application in some worker processes.
 
@@ -126,12 +159,14 @@ def service_of(
 
         def __init__(self) -> None:
             """Runs in each worker, before it answers."""
+            sys.setswitchinterval(float(os.environ.get("SWI", "0.0005")))
             end_with_parent()
 
         @bentoml.on_deployment
         @staticmethod
         def check() -> None:
             """Runs once, before any worker is started."""
+            os.environ[_STARTED_BY] = str(os.getpid())
             before()
 
     ListingRisk.mount_asgi_app(app, path="/", name="app")
@@ -144,6 +179,8 @@ def __getattr__(name: str) -> Any:
     """Make ``service`` when BentoML asks for it; importing this file reads no setting."""
     if name == "service":
         settings = read_settings(os.environ)
-        globals()[name] = service_of(from_environment(), settings.workers, lambda: check_settings(settings))
+        globals()[name] = service_of(
+            LateApp(_from_environment), settings.workers, lambda: check_settings(settings)
+        )
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,7 @@ def data_dir() -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``pytest tests/hard_knocks --long`` runs faults and attacks in their long form."""
+    """``pytest tests/hard_knocks --long`` runs faults and attacks in their long form, and what has no other form."""
     parser.addoption("--long", action="store_true", help="hard knocks in their long form")
 
 
@@ -34,6 +34,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether the long form of a hard knock is wanted."""
     return bool(request.config.getoption("--long"))
+
+
+# Where several processes share the files, what takes longest must not begin last.
+_FIRST = (
+    "docs/test_commands.py",
+    "browser/test_walk.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked ``long`` unless it is asked for; begin with the files that take longest."""
+    if not config.getoption("--long"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    place = {f"tests/{name}": number for number, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,16 +6,16 @@ import json
 import os
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from serving.commands.options import FILE, actor_option, clear, show, store_option, who
+from serving.commands.options import FILE, actor_option, clear, console, show, store_option, who
+from serving.commands.verdict import compare, show_verdict, summary
 
 if TYPE_CHECKING:
     from serving.models.promotion import Kept
     from serving.store.model_history import ModelEvent
-    from training.gate import Verdict
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _PATH = click.Path(path_type=Path)
@@ -24,14 +24,8 @@ REFUSED = 1
 TWO_PERSONS = "LISTING_RISK_TWO_PERSONS"
 
 
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
 def _say(text: str) -> None:
-    _console().print(text, highlight=False, markup=False, soft_wrap=True)
+    console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _folder_of(bundle: str) -> Path:
@@ -128,15 +122,16 @@ def promote(
         _check(kept)
         verdict = None
         if data is not None:
-            verdict = _verdict(opened, kept, data, config_file, against, _day(after), history, rules)
-            _show_verdict(verdict, verdict_file)
+            old = None if against is None else _folder_of(against)
+            verdict = compare(opened, kept, data, config_file, old, _day(after), history, rules)
+            show_verdict(verdict, verdict_file)
         if dry_run or (verdict is not None and not verdict.passed):
             click.get_current_context().exit(REFUSED if verdict is not None and not verdict.passed else 0)
         done = promotion.promote(
             opened,
             kept,
             who(actor),
-            verdict=None if verdict is None else _summary(verdict),
+            verdict=None if verdict is None else summary(verdict),
             address=bundle if bundle.startswith("models:/") else "",
             two_persons=two_persons or os.environ.get(TWO_PERSONS, "") not in ("", "0"),
             why=without_gate or "",
@@ -151,82 +146,6 @@ def _check(kept: Kept) -> None:
     from serving.settings import read_settings
 
     load_candidate(kept.folder, read_settings(os.environ), kept.version)
-
-
-def _verdict(
-    store: Any,
-    kept: Kept,
-    data: Path,
-    config_file: Path | None,
-    against: str | None,
-    after: date | None,
-    history: Path | None,
-    rules: Path | None,
-) -> Verdict:
-    from serving.models.promotion import champion_of
-    from serving.settings import STARTER
-    from training.config import load_config
-    from training.gate import judge, load_rules
-    from training.gate_evidence import collect
-    from training.gate_history import compare_off_policy
-
-    chosen = load_rules(rules)
-    champion = champion_of(store)
-    old = STARTER if champion is None else Path(str(champion.body["path"]))
-    if against is not None:
-        old = _folder_of(against)
-    with _console().status("comparing on later results"):
-        off = (
-            [
-                compare_off_policy(old, kept.folder, history, rule.budget)
-                for rule in chosen.rules
-                if rule.kind == "off_policy"
-            ]
-            if history is not None
-            else []
-        )
-        evidence = collect(
-            old,
-            kept.folder,
-            data,
-            after=after,
-            config=None if config_file is None else load_config(config_file),
-            off_policy=off,
-        )
-    return judge(evidence, chosen)
-
-
-def _show_verdict(verdict: Verdict, file: Path | None) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    evidence = verdict.evidence
-    table = Table(
-        "rule",
-        "says",
-        "why",
-        title=f"{evidence.challenger} against {evidence.champion}",
-        title_justify="left",
-    )
-    colours = {"passed": "green", "failed": "red", "no_evidence": "dim"}
-    for one in verdict.outcomes:
-        colour, said = colours[one.status], one.status.replace("_", " ")
-        table.add_row(escape(one.rule), f"[{colour}]{said}[/]", escape("\n".join(one.reasons[:4])))
-    console = _console()
-    console.print(table)
-    for caveat in evidence.caveats:
-        console.print(f"[yellow]caveat[/] {escape(caveat)}", highlight=False)
-    if file is not None:
-        file.write_text(json.dumps(verdict.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def _summary(verdict: Verdict) -> dict[str, Any]:
-    """Return what the record keeps of a verdict: outcomes and what they were measured on, without every slice."""
-    values = verdict.to_json()
-    evidence = values.pop("evidence")
-    kept = ("champion", "challenger", "after", "until", "results", "positives", "data", "caveats")
-    outcomes = [dict(one) | {"reasons": list(one["reasons"])[:20]} for one in values["outcomes"]]
-    return values | {"outcomes": outcomes, "evidence": {name: evidence[name] for name in kept}}
 
 
 def _move_alias(bundle: str, serves: bool) -> None:
@@ -298,18 +217,18 @@ def history(store: str, served: bool, as_json: bool) -> None:
         values = [asdict(one) for one in (deciding if served else found)]
         show(json.loads(json.dumps(values, default=str)))
         return
-    console = _console()
+    screen = console()
     if not served:
         table = Table("when (UTC)", "version", "what", "who", "why", title_justify="left")
         for one in found:
             why = str(one.body.get("why") or one.body.get("reason") or "")
             table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", one.version, one.status, one.actor, why[:120])
-        console.print(table)
+        screen.print(table)
     table = Table("decided by", "since (UTC)", "until", title_justify="left")
     for spell in deciding:
         until = "now" if spell.until is None else f"{spell.until:%Y-%m-%d %H:%M:%S}"
         table.add_row(spell.version, f"{spell.since:%Y-%m-%d %H:%M:%S}", until)
-    console.print(table)
+    screen.print(table)
 
 
 @click.group("shadow")

@@ -1,4 +1,4 @@
-"""Commands of a data scientist: look over own data, search settings, promote, roll back, watch."""
+"""Commands of a data scientist: look over own data, search settings; with those that promote, roll back and watch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from serving.commands.models import COMMANDS as MODELS
-from serving.commands.options import FILE, actor_option, clear, show, store_option, who
+from serving.commands.monitor import monitor
+from serving.commands.options import FILE, clear, console, show
 
 if TYPE_CHECKING:
     from features.schema import Listing
-    from serving.monitoring.run import MonitorReport
     from training.findings import CheckReport
     from training.own_config import Draft
 
@@ -24,12 +24,6 @@ FOUND = 1
 CONFIG_NAME = "listing-risk.yaml"
 _COLOURS = {"stop": "red", "look": "yellow", "note": "dim"}
 _ROOM_FOR_LISTINGS = 200_000
-
-
-def _console(*, out: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=not out)
 
 
 def _listings(draft_path: Path, columns: str | None, encoding: str = "utf-8") -> dict[str, Listing]:
@@ -69,18 +63,18 @@ def init(folder: Path, name: str, force: bool) -> None:
     target = folder / CONFIG_NAME
     if target.exists() and not force:
         raise click.UsageError(f"{target} is there already; give --force to replace it")
-    today, console = datetime.now(UTC).date(), _console()
+    today, screen = datetime.now(UTC).date(), console()
     taxonomy = load_taxonomy()
-    with console.status("looking at your files") as status:
+    with screen.status("looking at your files") as status:
         draft = draft_config(folder, taxonomy, name=name, today=today)
         guess = draft.listings
         listings = {} if guess is None else _listings(guess.path, draft.listing_columns, guess.encoding)
         report = check_data(draft.config, folder, taxonomy, today=today, listings=listings, say=status.update)
     target.write_text(draft.text, encoding="utf-8")
-    _print_files(draft, console)
-    _print_report(report, console)
-    console.print(f"\nconfiguration -> {target}", highlight=False)
-    _print_next(draft, report, folder, target, console)
+    _print_files(draft, screen)
+    _print_report(report, screen)
+    screen.print(f"\nconfiguration -> {target}", highlight=False)
+    _print_next(draft, report, folder, target, screen)
 
 
 @click.command("check")
@@ -106,8 +100,8 @@ def check(config_file: Path, data: Path, listings: Path | None, columns: str | N
     from training.checks import check_data
     from training.config import load_config
 
-    console = _console()
-    with console.status("checking") as status:
+    screen = console()
+    with screen.status("checking") as status:
         report = check_data(
             load_config(config_file),
             data,
@@ -119,12 +113,12 @@ def check(config_file: Path, data: Path, listings: Path | None, columns: str | N
     if as_json:
         show(report.to_json())
     else:
-        _print_report(report, console)
+        _print_report(report, screen)
     if report.worst != "note":
         click.get_current_context().exit(FOUND)
 
 
-def _print_files(draft: Draft, console: Any) -> None:
+def _print_files(draft: Draft, screen: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -133,41 +127,41 @@ def _print_files(draft: Draft, console: Any) -> None:
         said = guess.kind or guess.problem or f"not used: lacks {', '.join(guess.missing)}"
         columns = ", ".join(f"{ours} = {theirs}" for ours, theirs in guess.columns.items())
         table.add_row(escape(guess.path.name), escape(said[:60]), escape(columns))
-    console.print(table)
+    screen.print(table)
 
 
-def _print_report(report: CheckReport, console: Any) -> None:
+def _print_report(report: CheckReport, screen: Any) -> None:
     from rich.markup import escape
 
     counts = report.counts
     span = f", {report.first} to {report.last}" if report.first else ""
-    console.print(
+    screen.print(
         f"{counts['lab']:,} laboratory results, {counts['recalls']:,} recalls, {counts['rounds']:,} inspection rounds"
         f"{span}; {counts['rejected']:,} rows give no label",
         highlight=False,
     )
     if report.languages:
         parts = ", ".join(f"{name} {count:,}" for name, count in report.languages.items())
-        console.print(f"languages: {parts}", highlight=False)
+        screen.print(f"languages: {parts}", highlight=False)
     for finding in report.findings:
         colour = _COLOURS[finding.level]
-        console.print(
+        screen.print(
             f"[{colour}]{finding.level}[/] {finding.check}: {escape(finding.message)} {escape(finding.advice)}",
             highlight=False,
         )
     if not report.findings:
-        console.print("[green]nothing wrong was found[/]")
-    console.print("what can be trained:", highlight=False)
+        screen.print("[green]nothing wrong was found[/]")
+    screen.print("what can be trained:", highlight=False)
     for one in report.trainable:
-        console.print(f"  {one.hazard}: {escape(one.words)}", highlight=False)
+        screen.print(f"  {one.hazard}: {escape(one.words)}", highlight=False)
 
 
-def _print_next(draft: Draft, report: CheckReport, folder: Path, target: Path, console: Any) -> None:
+def _print_next(draft: Draft, report: CheckReport, folder: Path, target: Path, screen: Any) -> None:
     """Print the commands that follow, with this folder's own names in them."""
     from shlex import quote
 
     if report.worst == "stop":
-        console.print("Mend what is marked stop, then run init again with --force.", highlight=False)
+        screen.print("Mend what is marked stop, then run init again with --force.", highlight=False)
         return
     cut = suggested_cut(report)
     as_of = f" --as-of {cut}" if cut else ""
@@ -185,9 +179,9 @@ def _print_next(draft: Draft, report: CheckReport, folder: Path, target: Path, c
             f"listing-risk batch {quote(str(draft.listings.path))} --bundle bundle --columns {columns}{encoding} "
             "--output scores.csv"
         )
-    console.print("\nwhat comes next:", highlight=False)
+    screen.print("\nwhat comes next:", highlight=False)
     for line in lines:
-        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
+        screen.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def suggested_cut(report: CheckReport) -> str:
@@ -195,123 +189,6 @@ def suggested_cut(report: CheckReport) -> str:
     if report.first is None or report.last is None or (report.last - report.first).days < 10:
         return ""
     return (report.first + 0.8 * (report.last - report.first)).isoformat()
-
-
-@click.command("monitor")
-@store_option
-@actor_option
-@click.option("--days", type=click.FloatRange(0.01, 366), default=7.0, show_default=True, help="The present.")
-@click.option(
-    "--reference-days",
-    type=click.FloatRange(0.01, 3660),
-    default=28.0,
-    show_default=True,
-    help="What it is compared with: so many days before it.",
-)
-@click.option("--until", type=click.DateTime(), help="End of the present, UTC. [default: now]")
-@click.option("--rules", type=FILE, help="Rules of the alarms. [default: monitor.yaml of the package]")
-@click.option("--embeddings/--no-embeddings", default=True, help="Look for drift in embedding space too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
-@click.option("--keep/--no-keep", default=True, help="Record the report and tell of its alarms.")
-@clear
-def monitor(
-    store: str,
-    actor: str | None,
-    days: float,
-    reference_days: float,
-    until: datetime | None,
-    rules: Path | None,
-    embeddings: bool,
-    as_json: bool,
-    keep: bool,
-) -> None:
-    """Watch drift, scores, actions, calibration and what the probabilities promise; needs the extra train.
-
-    Exit code 0 without an alarm, 1 with one.
-
-    \b
-    Examples:
-      listing-risk monitor
-      listing-risk monitor --days 1 --reference-days 14 --json
-    """
-    from features.encoders import load_encoder
-    from features.taxonomy import load_taxonomy
-    from serving.monitoring.rules import load_monitor_rules
-    from serving.monitoring.run import record, usual_spans, watch
-    from serving.store import Store
-
-    now = datetime.now(UTC) if until is None else until.replace(tzinfo=UTC)
-    console = _console()
-    chosen = load_monitor_rules(rules)
-    with console.status("watching") as status, Store(store) as opened:
-        read = 0
-
-        def advance(count: int) -> None:
-            nonlocal read
-            read += count
-            status.update(f"watching: {read:,} decisions")
-
-        report = watch(
-            opened,
-            load_taxonomy().codes,
-            chosen,
-            now=now,
-            spans=usual_spans(now, days, reference_days),
-            encoder=load_encoder("use") if embeddings else None,
-            advance=advance,
-        )
-        if keep:
-            record(opened, report, who(actor))
-    if as_json:
-        show(report.to_json())
-    else:
-        _print_monitor(report, console)
-    if report.alarms:
-        click.get_current_context().exit(FOUND)
-
-
-def _print_monitor(report: MonitorReport, console: Any) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    figures = report.figures
-    console.print(
-        f"{figures.now:,} decisions, compared with {figures.before:,} before; "
-        f"by {', '.join(report.versions) or 'none'}",
-        highlight=False,
-    )
-    for alarm in report.alarms:
-        console.print(f"[red]alarm[/] {escape(alarm.rule)}: {escape(alarm.message)}", highlight=False)
-    if not report.alarms:
-        console.print("[green]no alarm[/]")
-    table = Table(
-        "field", "kind", "PSI", "what moved most", title="drift, the widest first", title_justify="left"
-    )
-    for one in figures.drifts[:12]:
-        moved = ", ".join(f"{name} {a:.0%} -> {b:.0%}" for name, a, b in one.most[:3])
-        table.add_row(escape(one.field), one.kind, f"{one.psi:.3f}", escape(moved))
-    console.print(table)
-    if figures.promised is not None:
-        said = figures.promised
-        console.print(
-            f"promised without labels: {said.rate:.2%} non-compliant, {said.caught:.0%} of them reached, "
-            f"AUC {said.auc:.3f}",
-            highlight=False,
-        )
-    if figures.performance is not None:
-        seen = figures.performance
-        console.print(
-            f"{seen.judged:,} of {seen.labels:,} labels judged (decisions at least {seen.matured_after_days:.0f} days "
-            f"old; half of all labels are in after {seen.median_delay_days:.0f}); they are of goods that were chosen "
-            "for a test",
-            highlight=False,
-        )
-        for one in seen.calibration[:12]:
-            console.print(
-                f"  {one.slice} {one.label}: expected {one.expected:.1f}, saw {one.observed} of {one.n} "
-                f"(ratio {one.ratio:.2f}, {one.low:.2f} to {one.high:.2f})",
-                highlight=False,
-            )
 
 
 @click.command("search")
@@ -343,9 +220,9 @@ def search(config_file: Path, data: Path, trials: int, folds: int, output: Path)
     from training.config import load_config
     from training.search import search as run
 
-    console = _console()
+    screen = console()
     output.mkdir(parents=True, exist_ok=True)
-    with console.status("searching") as status:
+    with screen.status("searching") as status:
         found = run(
             load_config(config_file),
             data,
@@ -357,12 +234,12 @@ def search(config_file: Path, data: Path, trials: int, folds: int, output: Path)
     values = found.config.model_dump(mode="json", exclude_none=True)
     target = output / "listing-risk.yaml"
     target.write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    console.print(
+    screen.print(
         f"{found.trials} trials; average precision on later stretches {found.inner_before:.3f} -> {found.inner:.3f}; "
         f"on the last one, looked at once, {found.outer_before:.3f} -> {found.outer:.3f}",
         highlight=False,
     )
-    console.print(f"configuration -> {target}", highlight=False)
+    screen.print(f"configuration -> {target}", highlight=False)
 
 
 COMMANDS: tuple[click.Command, ...] = (init, check, search, monitor, *MODELS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from serving.labs.book import Case, Filed, LabBook, LabError, Sample
+from serving.labs.book import Case, Filed, LabBook, LabError, Sample, outcomes_of
 
 AUTOMATIC = ("banned", "relistings", "blocked", "strike")
 BY_PEOPLE = ("off_sale", "consumer_notice", "refunds")
@@ -109,7 +109,7 @@ def _time(at: datetime) -> str:
 def view_of(case: Case, book: LabBook) -> CaseView:
     """Return a case with what is open of it."""
     sample = book.samples[case.sample_id]
-    outcomes = book.outcomes().get(case.sample_id, {})
+    outcomes = outcomes_of(book.current(case.sample_id))
     hazards = tuple(hazard for hazard, outcome in outcomes.items() if outcome == "fail")
     listings = [sample.key]
     if "relistings" in case.done:

@@ -218,7 +218,16 @@ def test_thresholds_are_chosen_on_rows_that_are_not_measured(data_dir: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["hazard_type", "lab_lead", "inspection_groups", "food_hazard", "customs"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param("hazard_type", marks=pytest.mark.long),
+        "lab_lead",
+        "inspection_groups",
+        "food_hazard",
+        "customs",
+    ],
+)
 def test_quick_runs_everything_and_writes_nothing(task: str, data_dir: Path) -> None:
     before = {path.name: path.read_bytes() for path in RESULTS.iterdir() if path.is_file()}
     done = CliRunner().invoke(main, [task, "--quick", "--data", str(data_dir)])

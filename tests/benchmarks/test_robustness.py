@@ -180,7 +180,14 @@ def test_every_look_is_noted(task: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["cross_language", "covert_camera", "evasion"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "cross_language",
+        pytest.param("covert_camera", marks=pytest.mark.long),
+        pytest.param("evasion", marks=pytest.mark.long),
+    ],
+)
 def test_quick_runs_everything_and_writes_nothing(task: str, data_dir: Path) -> None:
     before = {path.name: path.read_bytes() for path in RESULTS.iterdir() if path.is_file()}
     done = CliRunner().invoke(main, [task, "--quick", "--data", str(data_dir)])

@@ -40,6 +40,8 @@ _NOTE = re.compile(r"<!-- (first|where (\w+) is|typed|not run): (.*?) -->")
 _SHELL = re.compile(r"[|<>;&$`*]")
 # These start processes that outlive or replace their own.
 _IN_A_PROCESS = ("serve", "demo", "demo-loop")
+# Typed by tests/integration/test_demo_loop.py, and here with --long.
+_TYPED_ELSEWHERE = ("listing-risk demo-loop --output loop",)
 
 
 @dataclass
@@ -171,13 +173,13 @@ def sessions() -> list[list[Path]]:
 
 
 @pytest.mark.parametrize("pages", sessions(), ids=lambda pages: "+".join(page.stem for page in pages))
-def test_commands_of_the_pages_work(pages, tmp_path):
+def test_commands_of_the_pages_work(pages, tmp_path, long):
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
-    reader, done = Reader(tmp_path), set()
+    reader, done = Reader(tmp_path), {"make stop"} | set(() if long else _TYPED_ELSEWHERE)
     try:
         for page in pages:
             for block in blocks(page):
-                block.commands = [c for c in block.commands if c not in done and c != "make stop"]
+                block.commands = [c for c in block.commands if c not in done]
                 if not block.not_run and (block.commands or block.python):
                     reader.do(block)
                     done.update(block.commands)
@@ -191,6 +193,10 @@ def test_what_is_not_run_needs_something_from_outside(page):
     for block in blocks(page):
         assert not block.not_run or any(need in block.not_run for need in OUTSIDE), block
         assert block.commands or block.python, "a block of this kind shows commands after $"
+
+
+def test_what_another_test_types_is_on_a_page():
+    assert set(_TYPED_ELSEWHERE) <= {command for page in PAGES for command in commands(page)}
 
 
 def test_commands_are_not_hidden_in_other_blocks():

@@ -41,3 +41,24 @@ def faults() -> ModuleType:
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def services(faults: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
+    """A service that faults come and go in; who ends it puts another on the same store behind it."""
+    folder = tmp_path_factory.mktemp("faults")
+    made = [faults.Victim(str(folder / "store.db"), folder / "service")]
+    yield made
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def victim(services: list[Any]) -> Iterator[Any]:
+    """That service, under load; what it says in one test is on record in all that follow."""
+    victim = services[-1]
+    victim.wait_ready()
+    victim.load()
+    victim.wait_more()
+    yield victim
+    victim.rest()

@@ -16,28 +16,8 @@ import psutil
 import pytest
 
 
-@pytest.fixture
-def start(faults, tmp_path: Path) -> Iterator[object]:
-    started = []
-
-    def begin(port: int = 0, **env: str):
-        victim = faults.Victim(
-            str(tmp_path / "store.db"), tmp_path / f"service{len(started)}", port=port, **env
-        )
-        started.append(victim)
-        victim.wait_ready()
-        return victim
-
-    yield begin
-    for victim in started:
-        victim.stop()
-
-
-def test_workers_killed_under_load_are_replaced(faults, start, long):
+def test_workers_killed_under_load_are_replaced(faults, victim, long):
     """One after the other; the second answers meanwhile."""
-    victim = start()
-    victim.load()
-    victim.wait_more()
     for number in range(12 if long else 2):
         before = {worker.pid for worker in victim.workers()}
         victim.workers()[number % 2].kill()
@@ -48,22 +28,27 @@ def test_workers_killed_under_load_are_replaced(faults, start, long):
         )
     victim.wait_ready()
     victim.wait_more()
-    victim.check()
+    victim.check(stop=False)
 
 
-def test_the_first_process_killed_leaves_nothing_behind(faults, start):
-    """Its workers end with it, so that whoever supervises it can start it again on the same port."""
-    first = start()
-    first.load()
-    first.wait_more()
-    workers = first.workers()
-    first.process.kill()
-    first.process.wait()
+def test_the_first_process_killed_leaves_nothing_behind(faults, services, victim):
+    """Its workers end with it, one that is not ready too, so that it can be started again on the same port."""
+    killed = victim.workers()[0]
+    killed.kill()
+    faults.wait_until(
+        lambda: len(now := victim.workers()) == 2 and killed not in now,
+        "another worker in place of a killed one",
+    )
+    workers = victim.workers()
+    victim.process.kill()
+    victim.process.wait()
     faults.wait_until(lambda: not any(map(faults.runs, workers)), "the workers' end")
-    first.rest()
-    second = start(port=first.port)
-    second.inherit(first)
-    second.check()
+    victim.rest()
+    second = faults.Victim(victim.store, victim.log.with_name("second"), port=victim.port)
+    services.append(second)
+    second.inherit(victim)
+    second.wait_ready()
+    second.check(stop=False)
 
 
 @contextmanager
@@ -97,11 +82,8 @@ def none_left(worker: psutil.Process) -> bool:
     return worker.num_fds() >= resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)[0] - 3
 
 
-def test_no_file_handle_is_left(faults, start, long):
+def test_no_file_handle_is_left(faults, victim, long):
     """Idle connections take every handle of the workers; clients that are connected are answered or refused."""
-    victim = start()
-    victim.load()
-    victim.wait_more()
     for _ in range(3 if long else 1):
         few = faults.limited(victim.workers(), resource.RLIMIT_NOFILE, lambda one: one.num_fds() + 12)
         with few, flood(victim.port, 300) as wires:
@@ -116,7 +98,7 @@ def test_no_file_handle_is_left(faults, start, long):
             )
         victim.wait_ready()
         victim.wait_more()
-    victim.check()
+    victim.check(stop=False)
 
 
 def faketime() -> Path | None:
@@ -133,6 +115,20 @@ def faketime() -> Path | None:
     return library if done.stdout == "True\n" else None
 
 
+@pytest.fixture
+def start(faults, tmp_path: Path) -> Iterator[object]:
+    started = []
+
+    def begin(**env: str):
+        started.append(faults.Victim(str(tmp_path / "store.db"), tmp_path / "service", **env))
+        started[0].wait_ready()
+        return started[0]
+
+    yield begin
+    for victim in started:
+        victim.stop()
+
+
 def test_the_clock_jumps(faults, start, tmp_path, long):
     """Back by an hour and on again, by days too: order comes from numbers, so the chain verifies and nothing stops."""
     library = faketime()
@@ -142,7 +138,7 @@ def test_the_clock_jumps(faults, start, tmp_path, long):
     offset.write_text("+0\n")
     victim = start(
         LD_PRELOAD=str(library), FAKETIME_TIMESTAMP_FILE=str(offset), FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_DONT_RESET="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_DONT_RESET="1", LISTING_RISK_WORKERS="2" if long else "1",
     )  # fmt: skip
     victim.load()
     victim.wait_more()

@@ -81,9 +81,9 @@ def may_lock_files(folder: Path) -> bool:
     return True
 
 
-def test_sqlite_is_locked_may_not_grow_and_becomes_read_only(faults, start, tmp_path, long):
+def test_sqlite_is_locked_may_not_grow_and_becomes_read_only(faults, victim, tmp_path, long):
     """Without any right but the last: another process holds the lock; no file may grow, as with a quota used up."""
-    victim = start(store := str(tmp_path / "store.db"))
+    store = victim.store
     files = [Path(store + end) for end in ("", "-wal", "-shm")]
     for _ in range(5 if long else 1):
         suffer(victim, faults.lock_held(store), "locked", words="End whatever works on the database")
@@ -91,7 +91,7 @@ def test_sqlite_is_locked_may_not_grow_and_becomes_read_only(faults, start, tmp_
         suffer(victim, small, "full", words="Make room")
         if may_lock_files(tmp_path):  # else PostgreSQL's read-only stands for it
             suffer(victim, unchangeable(*files), "read-only", words="may only be read")
-    victim.check()
+    victim.check(stop=False)
 
 
 def test_the_disk_is_full_and_has_room_again(faults, start, tmp_path, long):

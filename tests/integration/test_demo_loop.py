@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from serving.audit.verification import verify
-from serving.demo.loop import run_loop
+from serving.cli import main
 from serving.labs.loop import LabOffice
 from serving.store import Store, schema
 from serving.store.engine import reading
@@ -15,8 +16,11 @@ from serving.store.engine import reading
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
+    """What the command of the quickstart leaves."""
     folder = tmp_path_factory.mktemp("loop")
-    return folder, run_loop(folder)
+    done = CliRunner().invoke(main, ["demo-loop", "--output", str(folder)])
+    assert done.exit_code == 0 and done.output, (done.output, done.exception)
+    return folder, json.loads((folder / "report.json").read_text("utf-8"))
 
 
 @pytest.mark.slow

@@ -150,13 +150,15 @@ def repeats(service: Service, answers: dict[str, str]) -> None:
             assert service.ask(http, key).json()["decision_id"] == answers[key]
 
 
-def test_the_service_killed_under_load(store_url, start):
+def test_the_service_killed_under_load(store_url, start, long):
     first = start(store_url)
     first.load()
     first.wait_for(150)
     first.kill()
     assert len(first.answers) >= 150
     check(store_url, first.answers)
+    if not long and "postgresql" in store_url:
+        return  # how it goes on there is shown below, and here with --long
     second = start(store_url)
     repeats(second, first.answers)
     second.load()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access.door import AccessDoor
+from serving.access.origin import address_behind, address_of, from_here, is_loopback, within
 from serving.access.secrets import csrf_token, same
 from serving.access.settings import AccessSettings
 from serving.access.table import NOBODY, PUBLIC, TABLE, Actor, Route, actor_of
@@ -35,8 +35,6 @@ COOKIES = ("__Host-listing_risk", "listing_risk")
 FORM_MAX = 1_000_000
 FORM_FIELDS_MAX = 2_000
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_PASSED_ON = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 _BROWSER = frozenset({"account", "demo", "open", "proxy"})
 Refuse = Callable[[Request, ProblemError], Awaitable[Response]]
 
@@ -128,7 +126,7 @@ class AccessGate:
         self.settings = settings or AccessSettings()
         self._store = store
         self._door: AccessDoor | None = None
-        self._here = _is_loopback(host)
+        self._here = is_loopback(host)
         self._refuse = refuse
         self._table = RouteTable(table)
         self._rates = RateLimit()
@@ -172,7 +170,7 @@ class AccessGate:
         if asked == PUBLIC and not console:
             request.scope["actor"] = NOBODY
             return receive
-        request.scope["caller_address"] = _address_behind(request, self.settings)
+        request.scope["caller_address"] = address_behind(request, self.settings)
         actor, secret = await self._who(request)
         request.scope.update({"actor": actor, "csrf": csrf_token(secret), "door": self._door})
         self._check_rate(request, actor, asked)
@@ -218,7 +216,7 @@ class AccessGate:
         return f"{base}:{actor.how}:{actor.name}"
 
     async def _named_by_proxy(self, request: Request, door: AccessDoor | None) -> Actor | None:
-        if not self.settings.proxies or not _within(request, self.settings):
+        if not self.settings.proxies or not within(request, self.settings):
             return None
         name = request.headers.get(self.settings.user_header, "")
         if not name or len(name) > 80 or not all(c.isalnum() or c in "._@-" for c in name):
@@ -272,45 +270,6 @@ class AccessGate:
         request.scope["trace"].problem = problem.kind.slug
         request.scope.setdefault("actor", NOBODY)
         return await self._refuse(request, problem)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def from_here(request: Request) -> bool:
-    """Whether the call comes from this machine, addressed as this machine (not by a name that was bent to it)."""
-    near = request.client is not None and _is_loopback(request.client.host)
-    passed_on = any(
-        name in request.headers for name in _PASSED_ON
-    )  # a proxy on this machine speaks for others
-    return near and not passed_on and (request.url.hostname or "") in _LOOPBACK
-
-
-def _within(request: Request, settings: AccessSettings) -> bool:
-    try:
-        peer = ipaddress.ip_address(request.client.host if request.client else "")
-    except ValueError:
-        return False
-    return any(peer in network for network in settings.proxies)
-
-
-def address_of(request: Request) -> str:
-    """The caller's address; behind a trusted proxy the one that the proxy saw."""
-    return request.scope.get("caller_address") or (request.client.host if request.client else "")
-
-
-def _address_behind(request: Request, settings: AccessSettings) -> str:
-    if not settings.proxies or not _within(request, settings):
-        return ""
-    last = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    try:
-        return str(ipaddress.ip_address(last))
-    except ValueError:
-        return ""
 
 
 def _is_form(headers: Headers) -> bool:

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.access.door import AccessDoor
-from serving.access.gate import COOKIES, address_of, from_here
+from serving.access.gate import COOKIES
+from serving.access.origin import address_of, from_here
 from serving.console.page import LANGUAGE_COOKIE, Pages, actor_of_request, away, field
 from serving.http.problems import NOT_FOUND, ProblemError
 

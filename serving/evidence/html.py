@@ -7,7 +7,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from serving.evidence.sections import Document, Photo
+from serving.evidence.parts import Document, Photo
 
 # Only pictures that a browser draws as pictures; SVG could carry script.
 _DRAWN = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fpdf import FPDF, FontFace
 
-from serving.evidence.sections import Document, Photo, Section
+from serving.evidence.parts import Document, Photo, Section
 
 _KOREAN_FACE = 1  # of the collection: JP, KR, SC, TC, HK
 _MARGIN = 16.0  # millimetres, A4

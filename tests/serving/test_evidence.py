@@ -23,8 +23,8 @@ from serving.bans.office import load_reader, office_of
 from serving.evidence.export import BOM, csv_lines, harmless
 from serving.evidence.html import html_of
 from serving.evidence.pack import content_digest
+from serving.evidence.parts import Document, Section
 from serving.evidence.pdf import drawable, pdf_of
-from serving.evidence.sections import Document, Section
 from serving.store import Picture, Store, StoreSink
 from serving.store.decided import decision_record
 from serving.store.evidence import ExportRow, read_period
@@ -218,7 +218,7 @@ def test_hostile_text_is_drawn(parts):
 
 
 def test_long_cells_and_broken_photos_do_not_stop_the_pdf():
-    from serving.evidence.sections import Photo
+    from serving.evidence.parts import Photo
 
     long = Section("긴 표", columns=("a", "b"), rows=(("가" * 5_000, "x" * 5_000),) * 3)
     facts = Section("긴 글", facts=(("글", "줄\n" * 2_000), ("\x00\ud800😀", "\u202eabc")))

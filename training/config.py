@@ -53,11 +53,19 @@ class Heads(_Part):
 
 
 class Lab(_Part):
-    """Direct models: a hazard gets one from ``min_failed`` failed and as many passed results on."""
+    """Direct models: a hazard gets one from ``min_failed`` failed and as many passed results on.
+
+    Attributes
+    ----------
+    ladder
+        Further values from which a result counts as failed while learning, as multiples of the hazard's cut: near
+        misses and gross failures tell more than the cut alone. The log-odds of all are averaged into one model.
+    """
 
     strength: float = Field(default=1.0, gt=0)
     min_documents: int = Field(default=2, ge=1)
     min_failed: int = Field(default=30, ge=5)
+    ladder: list[Annotated[float, Field(gt=0)]] = Field(default=[], max_length=8)
 
 
 class Images(_Part):

@@ -13,6 +13,7 @@ from training.calibration import fit_platt
 from training.config import Config
 from training.dataset import decimal_years
 from training.heads import HazardTypeHeads, TextHeads, sigmoid
+from training.labels import LabelMatrix
 from training.model import (
     HeadSettings,
     TypeData,
@@ -25,6 +26,9 @@ from training.prepare import Prepared, kinds_of
 from training.splits import group_folds
 from training.untaught import untaught_type_heads
 from training.weights import LabHeads
+
+_LEAST_OF_A_RUNG = 10
+"""Results on either side of a value of the ladder, below which it teaches nothing."""
 
 
 def fit_type_model(
@@ -64,7 +68,9 @@ def fit_lab_model(
     texts = [reading.lab_text for reading in lab.readings]
     rng = np.random.default_rng(config.seed)
     folds = group_folds(lab.groups, config.folds, rng)
-    heads, held_out = _lab_heads(lab, texts, hazards, folds, config)
+    heads, held_out = _lab_heads(
+        lab, texts, hazards, folds, config, rungs(lab.labels, hazards, taxonomy, config)
+    )
     slope, offset, figures = [], [], {}
     for j, k in enumerate(hazards):
         rows = np.flatnonzero(lab.labels.known[:, k] & ~np.isnan(held_out[:, j]))
@@ -86,22 +92,60 @@ def _line(taxonomy: Taxonomy, codes: tuple[str, ...], group: str) -> list[int]:
     return [codes.index(group)] if group in taxonomy.groups else []
 
 
+Rung = tuple[np.ndarray, np.ndarray]
+
+
+def rungs(labels: LabelMatrix, hazards: np.ndarray, taxonomy: Taxonomy, config: Config) -> list[Rung]:
+    """Return what the direct models learn: labels by the cut itself, then by each value of ``config.lab.ladder``.
+
+    Where a hazard has no cut, or too few results on either side of a value, the labels by the cut stand in.
+
+    Returns
+    -------
+    list of (value, known)
+        ndarrays of shape (n, n_lab_hazards).
+    """
+    Y, known = labels.value[:, hazards], labels.known[:, hazards]
+    cuts = [config.cuts.get(taxonomy.codes[k]) for k in hazards]
+    measured = np.isfinite(labels.measured)
+    found = [(Y, known)]
+    for factor in config.lab.ladder:
+        value, told = Y.copy(), known.copy()
+        for j, cut in enumerate(cuts):
+            rows = known[:, j] & measured
+            reached = labels.measured >= (np.inf if cut is None else factor * cut.value)
+            if min((rows & reached).sum(), (rows & ~reached).sum()) >= _LEAST_OF_A_RUNG:
+                value[:, j], told[:, j] = reached, rows
+        found.append((value, told))
+    return found
+
+
 def _lab_heads(
-    lab: Prepared, texts: list[str], hazards: np.ndarray, folds: Sequence[np.ndarray], config: Config
+    lab: Prepared,
+    texts: list[str],
+    hazards: np.ndarray,
+    folds: Sequence[np.ndarray],
+    config: Config,
+    ladder: Sequence[Rung],
 ) -> tuple[TextHeads, np.ndarray]:
-    Y, known = lab.labels.value[:, hazards], lab.labels.known[:, hazards]
     weight = np.array([item.weight for item in lab.labels.items])
 
     def fit(rows: np.ndarray) -> TextHeads:
         part = [texts[i] for i in rows]
         vocabulary = NgramVocabulary.fit(part, min_documents=config.lab.min_documents)
         X = design_matrix(vocabulary, part, lab.embeddings[rows])
-        weights, intercept = fit_binary_heads(X, Y[rows], known[rows], weight[rows], config.lab.strength)
+        fitted = [
+            fit_binary_heads(X, Y[rows], known[rows], weight[rows], config.lab.strength)
+            for Y, known in ladder
+        ]
+        # A mean of linear models is a linear model: serving pays nothing for the ladder.
+        weights = np.stack([one[0] for one in fitted]).mean(axis=0)
+        intercept = np.stack([one[1] for one in fitted]).mean(axis=0)
         cut = len(vocabulary)
         return TextHeads(vocabulary, weights[:cut], weights[cut:], intercept)
 
     everything = np.arange(len(texts))
-    held_out = np.full(Y.shape, np.nan)
+    held_out = np.full((len(texts), len(hazards)), np.nan)
     for fold in folds:
         heads = fit(np.setdiff1d(everything, fold))
         for i in fold:

@@ -69,7 +69,8 @@ class LabelMatrix:
     known
         ndarray of shape (n, n_hazards), bool. Where False, ``value`` means nothing.
     measured
-        ndarray of shape (n,), float64: raw concentration in the cut's unit, NaN where none; 0 where not detected.
+        ndarray of shape (n,), float64: raw concentration in the cut's unit, 0 where not detected; NaN where none, where
+        a bound alone is known and where the unit is another.
     """
 
     items: tuple[Item, ...]
@@ -177,18 +178,29 @@ def _unsaid(recall: Recall, taxonomy: Taxonomy) -> frozenset[str]:
 
 
 def _fails(result: LabResult, cut: Cut | None) -> tuple[bool | None, float]:
-    """Return whether a result fails, None where it cannot be said, and its value in the cut's unit."""
+    """Return whether a result fails, None where it cannot be said, and its value in the cut's unit, NaN where none."""
+    comparable = cut is not None and result.unit.lower() in _SAME_UNIT.get(
+        cut.unit.lower(), {cut.unit.lower()}
+    )
+    measured = _measured(result) if comparable else np.nan
     if result.failed is not None:
-        return result.failed, np.nan if result.value is None else result.value
-    if cut is None or result.unit.lower() not in _SAME_UNIT.get(cut.unit.lower(), {cut.unit.lower()}):
+        return result.failed, measured
+    if cut is None or not comparable:
         return None, np.nan
     if result.comparator == "nd":
-        return False, 0.0
+        return False, measured
     if result.value is None:
         return None, np.nan
     if result.comparator == "<":
-        return (False, result.value) if result.value <= cut.value else (None, np.nan)
-    return result.value >= cut.value, result.value
+        return (False if result.value <= cut.value else None), np.nan
+    return result.value >= cut.value, measured
+
+
+def _measured(result: LabResult) -> float:
+    """Return the value itself; a bound is none."""
+    if result.comparator == "nd":
+        return 0.0
+    return result.value if result.comparator == "=" and result.value is not None else np.nan
 
 
 # Parts per million by mass and milligrams per kilogram are one unit; nothing else is converted.

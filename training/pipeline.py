@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,7 +87,12 @@ def train(
     say("fitting hazards with laboratory results")
     lab_model, lab_figures = stages.once(
         "laboratory",
-        (dataset.lab.content_hash(), config.model_dump(mode="json", exclude={"sources", "name"}), *common),
+        (
+            dataset.lab.content_hash(),
+            hashlib.sha256(dataset.lab.measured.tobytes()).hexdigest(),
+            config.model_dump(mode="json", exclude={"sources", "name"}),
+            *common,
+        ),
         lambda: fit_lab_model(lab, taxonomy, config),
     )
     say("failure rates of product groups")

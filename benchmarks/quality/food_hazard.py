@@ -148,7 +148,7 @@ class FoodSettings:
 
 
 # Chosen by folds of near-duplicate titles inside the training part: benchmarks/results/tuning_food_hazard.json.
-SETTINGS = FoodSettings(RidgeSettings(strength=5.0, balance=0.0), "ngrams")
+SETTINGS = FoodSettings(RidgeSettings(strength=5.0, balance=0.0), "tfidf")
 
 
 def _texts(train: list[str], test: list[str], view: str) -> tuple[csr_matrix, csr_matrix]:

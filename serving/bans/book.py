@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
 
 from features.errors import UserError
 from features.schema import Identifier, Listing, Short, parse_listing
+from serving.rows import HistoryRow
 
 DEFAULT_BANK = "banned"
 BANNED, LIFTED, UPHELD, OVERTURNED = "banned", "lifted", "upheld", "overturned"
@@ -73,7 +74,7 @@ def request_of(raw: object) -> BanRequest:
         raise BanError("; ".join(wrong)) from None
 
 
-class Row(Protocol):
+class Row(HistoryRow, Protocol):
     """A row about a ban as the store keeps it."""
 
     @property
@@ -94,21 +95,6 @@ class Row(Protocol):
     @property
     def reason(self) -> str:
         """Why."""
-        ...
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The rest."""
-        ...
-
-    @property
-    def actor(self) -> str:
-        """Who."""
-        ...
-
-    @property
-    def at(self) -> datetime:
-        """When, UTC."""
         ...
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from features.errors import UserError
 from serving.labs.results import Result
 from serving.labs.verdicts import Goods
+from serving.rows import HistoryRow
 
 PLAN, RESULTS, ORDERS, CASE, STEP = "plan", "results", "orders", "case", "step"
 SampleOutcome = Literal["pass", "fail", "unclear"]
@@ -19,7 +20,7 @@ class LabError(UserError):
     """A plan, a sample or a case that does not exist or cannot be changed so."""
 
 
-class Row(Protocol):
+class Row(HistoryRow, Protocol):
     """A record of the loop as the store keeps it."""
 
     @property
@@ -35,21 +36,6 @@ class Row(Protocol):
     @property
     def subject(self) -> str:
         """To what."""
-        ...
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The rest."""
-        ...
-
-    @property
-    def actor(self) -> str:
-        """Who."""
-        ...
-
-    @property
-    def at(self) -> datetime:
-        """When, UTC."""
         ...
 
 

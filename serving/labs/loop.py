@@ -17,6 +17,7 @@ from serving.labs.cases import CaseView, check_step, view_of, work_list
 from serving.labs.columns import ColumnMaps, load_columns
 from serving.labs.follow import Consequences, Settled
 from serving.labs.intake import Intake, check_file
+from serving.labs.labels import labels_of
 from serving.labs.orders import summarise_orders
 from serving.labs.results import read_results
 from serving.plans.candidates import PastTests, ScoredCatalogue
@@ -32,13 +33,12 @@ from serving.plans.file import (
 )
 from serving.plans.sheets import sheet_files
 from serving.plans.types import Plan
-from serving.store import LabelRecord, QueueFilter, Store
+from serving.store import QueueFilter, Store
 from serving.store.laboratory import lab_record, read_file, read_laboratory
 
 if TYPE_CHECKING:
     from serving.plans.making import Made
 
-SOURCE = "laboratory"
 _TIMEOUT = 60.0
 
 
@@ -254,39 +254,13 @@ class LabOffice:
             book = self.book
             intake = self.check(name, content, laboratory, today=today)
             record = lab_record(RESULTS, intake.file_id, actor, intake.body(), {"original": content})
-            self.store.together([record, *self._labels(intake, book, actor)], _TIMEOUT)
+            self.store.together([record, *labels_of(intake, book, actor)], _TIMEOUT)
             outcomes = {
                 sample: by
                 for sample, by in self.book.outcomes().items()
                 if sample in {e.result.sample_id for e in intake.entries}
             }
             return Taken(intake, outcomes, self.settle(actor) if settle and self.bans is not None else None)
-
-    def _labels(self, intake: Intake, book: LabBook, actor: str) -> list[LabelRecord]:
-        """Labels that change with a file: they are written in its transaction, so that none is ever missing."""
-        before = book.outcomes()
-        after = _with(book, intake).outcomes()
-        labels = []
-        for sample_id in dict.fromkeys(entry.result.sample_id for entry in intake.entries):
-            sample = book.samples[sample_id]
-            for hazard, outcome in after[sample_id].items():
-                if before.get(sample_id, {}).get(hazard) == outcome:
-                    continue
-                value = None if outcome == "unclear" else outcome == "fail"
-                body = {
-                    "sample_id": sample_id,
-                    "laboratory": sample.laboratory,
-                    "propensity": sample.propensity,
-                    "stratum": sample.stratum,
-                    "role": sample.role,
-                    "file_id": intake.file_id,
-                }
-                labels.append(
-                    LabelRecord(
-                        sample.marketplace, sample.listing_id, hazard, value, SOURCE, actor, body=body
-                    )
-                )
-        return labels
 
     def settle(self, actor: str) -> Settled:
         """Do whatever results ask for and is not done; see `serving.labs.follow.Consequences.settle`.
@@ -353,22 +327,3 @@ class LabOffice:
     def work_list(self) -> list[dict[str, Any]]:
         """Return the refunds that are due: one row a listing of an open case."""
         return work_list(self.cases(), self.book)
-
-
-def _with(book: LabBook, intake: Intake) -> LabBook:
-    """Return a book in which a file counts that is not recorded yet."""
-
-    @dataclass(frozen=True, slots=True)
-    class _Row:
-        seq: int
-        kind: str
-        subject: str
-        body: Mapping[str, Any]
-        actor: str
-        at: datetime
-
-    copy = LabBook(
-        dict(book.plans), dict(book.samples), {k: list(v) for k, v in book.results.items()}, dict(book.files)
-    )
-    copy.apply([_Row(book.seq + 1, RESULTS, intake.file_id, intake.body(), "", datetime.now(UTC))])
-    return copy

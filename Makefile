@@ -91,12 +91,13 @@ benchmark-relisting: $(VENV)/.everything
 	$(BIN)/python -m benchmarks.relisting.example
 	$(BIN)/python -m benchmarks.document
 
-# About an hour on two cores: faults and attacks in their long form, then twenty minutes of load.
+# About an hour on two cores: faults and attacks in their long form, what only runs here, then twenty minutes of load.
 hard-knocks: $(VENV)/.everything
 	@echo "faults and attacks in their long form, about 40 minutes on two cores; then the soak, 21 minutes"
 	$(BIN)/python -m pytest tests/hard_knocks tests/integration/test_service_kill.py \
 		tests/integration/test_store_kill.py tests/integration/test_index_kill.py tests/docs/test_commands.py \
-		tests/benchmarks/test_quality_tasks.py tests/benchmarks/test_robustness.py --long $(PYTEST_ARGS)
+		--long $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --long -m long $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks.soak.run
 	$(BIN)/python -m benchmarks.document
 

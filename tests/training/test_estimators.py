@@ -72,8 +72,11 @@ def simulate(goods, size, rate, agreement, strata=1, seed=0, wrong=1.0):
         {"goods": 2_000, "size": 200, "rate": 0.1, "agreement": 1.0},
         {"goods": 2_000, "size": 60, "rate": 0.2, "agreement": 0.5},
         {"goods": 1_000, "size": 150, "rate": 0.07, "agreement": 0.5, "strata": 5},
-        {"goods": 2_000, "size": 300, "rate": 0.02, "agreement": 0.5},
-        {"goods": 2_000, "size": 100, "rate": 0.1, "agreement": 0.5, "strata": 5, "seed": 3},
+        pytest.param({"goods": 2_000, "size": 300, "rate": 0.02, "agreement": 0.5}, marks=pytest.mark.long),
+        pytest.param(
+            {"goods": 2_000, "size": 100, "rate": 0.1, "agreement": 0.5, "strata": 5, "seed": 3},
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_intervals_cover_the_truth_as_often_as_they_say(case):
@@ -85,7 +88,10 @@ def test_intervals_cover_the_truth_as_often_as_they_say(case):
     assert outcome.naive > outcome.truth * 1.15
 
 
-@pytest.mark.parametrize("agreement", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize(
+    "agreement",
+    [pytest.param(1.0, marks=pytest.mark.long), 0.5, pytest.param(0.0, marks=pytest.mark.long)],
+)
 def test_with_few_fails_intervals_are_conservative(agreement):
     outcome = simulate(2_000, 100, 0.02, agreement)
     assert outcome.expected_fails < 5

@@ -63,14 +63,12 @@ class TermFinder:
 
     def __init__(self, terms: Iterable[str], *, short_hangul_alone: bool = False) -> None:
         words = sorted({plain for term in terms if (plain := normalize(term).text)})
-        latin = [w for w in words if not re.search(f"[{_CJK}]", w)]
+        letters = re.compile(f"[{_CJK}]")
+        latin = [w for w in words if not letters.search(w)]
+        other = [w for w in words if letters.search(w)]
         alone_length = 2 if short_hangul_alone else 1
-        alone = [
-            w
-            for w in words
-            if w not in set(latin) and len(w) <= (alone_length if "가" <= w[0] <= "힣" else 1)
-        ]
-        free = [w for w in words if w not in set(latin) | set(alone)]
+        alone = [w for w in other if len(w) <= (alone_length if "가" <= w[0] <= "힣" else 1)]
+        free = [w for w in other if len(w) > (alone_length if "가" <= w[0] <= "힣" else 1)]
         compiled = (
             _compile(latin, "(?<![a-z0-9])", "(?:e?s)?(?:[ \\-]free)?(?![a-z0-9])"),
             _compile(alone, f"(?<![{_CJK}])", f"(?![{_CJK}])"),

@@ -11,14 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import simsimd
 
 from features.offer import OfferView, TokenWeights, bucket
+from features.scan import LEVELS, ZERO, dot_products
 
 SKETCH = 256
 _MEANING = 127.0
 _BLOCK = 16_384  # so that a few rows of float32 stay in the processor's cache
 _LEAST_SHARE = 1e-6
+_QUERIES = 64  # looked up together
+_TINY = np.float32(1e-30)
 _PART = 32  # the best of so many neighbours says how good the k-th best of all is at least
 _PLACE = np.uint32(SKETCH - 1)
 _SIGN = np.uint32(8)
@@ -85,7 +87,9 @@ class OfferIndex:
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
-        self._meaning = np.zeros((0, dim), np.int8)
+        # A number of a print plus `ZERO`; and the sum of each row.
+        self._meaning = np.zeros((0, dim), np.uint8)
+        self._sums = np.zeros(0, np.int64)
         # Place by place: a query has some ten of the places, and reads no others.
         self._words = np.zeros((SKETCH, 0), np.int8)
         self._longest = 0.0
@@ -126,7 +130,8 @@ class OfferIndex:
             if places[i] == len(self._keys):
                 self._keys.append(key)
         rows = np.frombuffer(b"".join(found for _, found in entries), np.int8).reshape(-1, width)
-        self._meaning[places] = rows[:, : self.dim]
+        self._meaning[places] = rows[:, : self.dim].view(np.uint8) ^ ZERO
+        self._sums[places] = self._meaning[places].sum(axis=1, dtype=np.int64)
         self._words[:, places] = rows[:, self.dim :].T
         lengths = np.linalg.norm(rows[:, : self.dim].astype(np.float32), axis=1)
         self._longest = max(self._longest, float(lengths.max()))
@@ -136,9 +141,10 @@ class OfferIndex:
         if need <= room:
             return
         size = max(need, 2 * room, 64)
-        meaning, words = np.zeros((size, self.dim), np.int8), np.zeros((SKETCH, size), np.int8)
+        meaning, words = np.zeros((size, self.dim), np.uint8), np.zeros((SKETCH, size), np.int8)
         meaning[:n], words[:, :n] = self._meaning[:n], self._words[:, :n]
         self._meaning, self._words = meaning, words
+        self._sums = np.resize(self._sums, size)
 
     def remove(self, keys: Iterable[str]) -> int:
         """Remove offers; return how many were there."""
@@ -153,26 +159,35 @@ class OfferIndex:
                 self._keys[at] = last
                 self._at[last] = at
                 self._meaning[at] = self._meaning[len(self._keys)]
+                self._sums[at] = self._sums[len(self._keys)]
                 self._words[:, at] = self._words[:, len(self._keys)]
         return removed
 
     def nearest(self, query: Query, k: int) -> list[Near]:
         """Return the union of the ``k`` nearest by meaning and the ``k`` nearest by words, nearest meaning first."""
+        return self.nearest_many([query], k)[0]
+
+    def nearest_many(self, queries: Sequence[Query], k: int) -> list[list[Near]]:
+        """Return what `nearest` returns, for many queries; prints are read once for a block of them."""
         if not self._keys or k < 1:
-            return []
+            return [[] for _ in queries]
+        found: list[list[Near]] = []
+        for start in range(0, len(queries), _QUERIES):
+            part = queries[start : start + _QUERIES]
+            rows = self._worth_a_look(part, k)
+            found += [self._nearest(query, k, looked) for query, looked in zip(part, rows, strict=True)]
+        return found
+
+    def _nearest(self, query: Query, k: int, rows: np.ndarray) -> list[Near]:
         words = self._by_words(query)
-        rows = self._worth_a_look(query, k)
         cosines = self._cosines(query, rows)
         best = np.argsort(-cosines, kind="stable")[:k]
         found = dict(zip(rows[best].tolist(), cosines[best].tolist(), strict=True))
         more = [row for row in _top(words, k).tolist() if row not in found]
-        found.update(zip(more, self._cosines(query, np.array(more, np.intp)).tolist(), strict=True))
+        if more:
+            found.update(zip(more, self._cosines(query, np.array(more, np.intp)).tolist(), strict=True))
         ranked = sorted(found, key=lambda row: (-found[row], row))
         return [Near(self._keys[row], found[row], float(words[row])) for row in ranked]
-
-    def nearest_many(self, queries: Sequence[Query], k: int) -> list[list[Near]]:
-        """Return what `nearest` returns, for many queries."""
-        return [self.nearest(query, k) for query in queries]
 
     def _by_words(self, query: Query) -> np.ndarray:
         """Weighted share of the query's words in every print, shape (n,), float32."""
@@ -183,31 +198,36 @@ class OfferIndex:
             found[start:end] = weights @ self._words[places, start:end].astype(np.float32)
         return found
 
-    def _worth_a_look(self, query: Query, k: int) -> np.ndarray:
-        """Rows among which the ``k`` nearest by meaning are for certain.
+    def _worth_a_look(self, queries: Sequence[Query], k: int) -> list[np.ndarray]:
+        """Per query, rows among which the ``k`` nearest by meaning are for certain.
 
-        The query is rounded to eight bits for the scan. What that can change of a cosine at most, by the inequality of
-        Cauchy and Schwarz, is the width of the band below the k-th best that is looked at again.
+        A query is rounded for the scan. What that can change of a cosine at most, by the inequality of Cauchy and
+        Schwarz, is the width of the band below the k-th best that is looked at again.
         """
-        rows = self._meaning[: len(self)]
-        largest = float(np.abs(query.meaning).max())
-        if len(rows) <= k or not largest > 0:
-            return np.arange(len(rows))
-        step = largest / _MEANING
-        rounded = np.rint(query.meaning / step).astype(np.int8)
-        scores = np.asarray(simsimd.cdist(rounded[None, :], rows, metric="dot")).ravel()
-        off = float(np.linalg.norm(query.meaning - rounded * np.float32(step)))
-        band = (2 * off * self._longest + 1e-3) / step
-        return np.flatnonzero(scores >= _kth_best(scores, k) - band)
+        n = len(self)
+        if n <= k:
+            return [np.arange(n)] * len(queries)
+        meaning = np.stack([query.meaning for query in queries])
+        step = np.maximum(np.abs(meaning).max(axis=1), _TINY)[:, None] / LEVELS
+        rounded = np.rint(meaning / step).astype(np.int8)
+        scores = dot_products(rounded, self._meaning[:n], self._sums[:n])
+        off = np.linalg.norm(meaning - rounded * step, axis=1)
+        bands = (2 * off * self._longest + 1e-3) / step[:, 0]
+        return [
+            np.flatnonzero(one >= _kth_best(one, k) - band) for one, band in zip(scores, bands, strict=True)
+        ]
 
     def _cosines(self, query: Query, rows: np.ndarray) -> np.ndarray:
         # Row by row, since a product of matrices rounds by the number of rows: a listing's score must not depend on
         # how many prints were looked at.
-        return np.einsum("ij,j->i", self._meaning[rows].astype(np.float32), query.meaning / _MEANING)
+        return np.einsum("ij,j->i", self._numbers(rows), query.meaning / _MEANING)
+
+    def _numbers(self, rows: np.ndarray | int) -> np.ndarray:
+        return self._meaning[rows].astype(np.float32) - ZERO
 
     def vector(self, key: str) -> np.ndarray:
         """Return the embedding kept for a key, to about 1 %, shape (dim,), float32."""
-        return self._meaning[self._at[key]].astype(np.float32) / np.float32(_MEANING)
+        return self._numbers(self._at[key]) / np.float32(_MEANING)
 
 
 def _kth_best(scores: np.ndarray, k: int) -> float:

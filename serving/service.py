@@ -12,19 +12,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bentoml
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.loading import check_settings
 from serving.settings import read_settings
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.routing import Router
 
 NAME = "listing-risk"
 
@@ -45,25 +43,31 @@ def front(app: ASGIApp, ours: ASGIApp) -> ASGIApp:
     return serve
 
 
-class LateApp:
-    """An application that is made where it is first needed: in each worker, not in the process that starts them."""
+class LateApp(Starlette):
+    """An application that is made where it is first needed: in each worker, not in the process that starts them.
+
+    Parameters
+    ----------
+    make
+        Makes it; called once.
+    """
 
     def __init__(self, make: Callable[[], Starlette]) -> None:
+        super().__init__(lifespan=LateApp._life)
         self._make = make
 
     @cached_property
-    def app(self) -> Starlette:
-        """The application."""
+    def _app(self) -> Starlette:
         return self._make()
 
-    @property
-    def router(self) -> Router:
-        """Has the lifespan, which BentoML runs."""
-        return self.app.router
+    @asynccontextmanager
+    async def _life(self) -> AsyncIterator[None]:
+        async with self._app.router.lifespan_context(self._app):
+            yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        await self.app(scope, receive, send)
+        """Hand on."""
+        await self._app(scope, receive, send)
 
 
 def _from_environment() -> Starlette:
@@ -128,7 +132,7 @@ def bound_heads() -> None:
 
 
 def service_of(
-    app: Starlette | LateApp, workers: int = 1, before: Callable[[], None] = lambda: None
+    app: Starlette, workers: int = 1, before: Callable[[], None] = lambda: None
 ) -> bentoml.Service[Any]:
     """Return a BentoML service that answers with the application in some worker processes.
 

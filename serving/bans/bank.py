@@ -107,10 +107,10 @@ class Bank:
         renewed = dict(zip((entry.ban_id for entry in stale), marks, strict=True))
         return [(entry.ban_id, renewed.get(entry.ban_id, entry.mark)) for entry in entries]
 
-    def nearest(self, query: Query, k: int = SHORTLIST) -> list[Near]:
-        """Return bans and look-alikes worth comparing in full."""
+    def nearest(self, queries: Sequence[Query], k: int = SHORTLIST) -> list[list[Near]]:
+        """Return, per query, bans and look-alikes that may be worth comparing in full."""
         with self._lock:
-            return self._index.nearest(query, k)
+            return self._index.nearest_many(queries, k)
 
     def view(self, ban_id: str) -> OfferView:
         """Return an entry as it is compared; read on first use, and only the latest are kept."""

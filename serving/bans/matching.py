@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from features.offer_index import Near
 from features.schema import Listing
 from serving.bans.bank import Bank, ReadOffer
 from serving.bans.book import Entry
@@ -77,7 +78,8 @@ class MatchFinder:
         self, reads: Sequence[ReadOffer], extras: Sequence[Iterable[str]]
     ) -> list[dict[str, float]]:
         """Do the same for a block of listings, all pairs at once."""
-        near = [self._near(read, extra) for read, extra in zip(reads, extras, strict=True)]
+        found = self.bank.nearest([self.reader.query(read) for read in reads])
+        near = [self._near(*one) for one in zip(reads, found, extras, strict=True)]
         pairs = [
             (read.view, self.bank.view(ban_id))
             for read, found in zip(reads, near, strict=True)
@@ -87,13 +89,9 @@ class MatchFinder:
         p = iter(self.reader.matcher.compare(pairs, cosines).tolist())
         return [{ban_id: next(p) for ban_id in found} for found in near]
 
-    def _near(self, read: ReadOffer, extra: Iterable[str]) -> dict[str, float]:
+    def _near(self, read: ReadOffer, found: Sequence[Near], extra: Iterable[str]) -> dict[str, float]:
         """Cosines of what is to be compared in full."""
-        near = {
-            found.key: found.cosine
-            for found in self.bank.nearest(self.reader.query(read))
-            if worth_comparing(found.cosine, found.words)
-        }
+        near = {one.key: one.cosine for one in found if worth_comparing(one.cosine, one.words)}
         for ban_id in extra:
             if ban_id not in near and ban_id in self.bank.book.entries:
                 vector = self.reader.encoder.encode([self.bank.view(ban_id).title])[0]

@@ -229,7 +229,7 @@ def test_prints_of_another_encoder_are_made_again(office, reader):
     stale.made_by = "another"
     desk = BanDesk(office.store, stale).load()
     assert entry.ban_id in {
-        near.key for near in desk.bank.nearest(reader.query(reader.read([entry.item])[0]))
+        near.key for near in desk.bank.nearest([reader.query(reader.read([entry.item])[0])])[0]
     }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+
+if TYPE_CHECKING:
+    import nbformat
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -19,8 +21,14 @@ def path(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
+def read(path: Path) -> nbformat.NotebookNode:
+    import nbformat  # takes seconds to import
+
+    return nbformat.read(path, as_version=4)
+
+
 def code_cells(path: Path) -> list[nbformat.NotebookNode]:
-    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
 def test_it_defines_nothing_and_keeps_its_outputs(path):
@@ -33,15 +41,17 @@ def test_it_defines_nothing_and_keeps_its_outputs(path):
 
 
 def test_it_opens_with_its_question(path):
-    first = nbformat.read(path, as_version=4).cells[0]
+    first = read(path).cells[0]
     assert first.cell_type == "markdown" and first.source.startswith("# ")
 
 
 def test_it_runs(path, request, monkeypatch):
+    from nbclient import NotebookClient
+
     if path.stem in NEEDS_DATA:
         monkeypatch.setenv("LISTING_RISK_DATA", str(request.getfixturevalue("data_dir")))
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []

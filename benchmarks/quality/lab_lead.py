@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchmarks.quality.lab_rows import (
     Sample,
     lab_systems,
     labels_of,
+    limits,
     listing_of,
     outcomes,
     read_results,
@@ -44,8 +46,10 @@ def read_samples(data: Path) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
 
 
 def labels(data: Path) -> Labels:
-    """Read the labels of the test part."""
-    return labels_of(*read_samples(data))
+    """Read the labels of the test part, and which rows are over the limit of their own product type."""
+    train, test = read_samples(data)
+    found = labels_of(train, test)
+    return replace(found, parts={**found.parts, **limits(test)})
 
 
 def _ours(data: Path) -> np.ndarray:
@@ -78,11 +82,29 @@ def measure(truth: Labels, scores: Mapping[str, np.ndarray]) -> list[Row]:
         if system in PROBABILITIES:
             rows += _calibration(y, s, system, counts["ap_all"])
     rows += _gains(rows, draws)
+    rows += _over_limits(truth, scores)
     for metric in counts:
         part = parts[metric]
         name = metric.removeprefix("ap_")
         rows.append(figure(LABELS, f"positives_{name}", float(y[part].sum()), None, int(part.sum()), "rows"))
     return existing(rows)
+
+
+def _over_limits(truth: Labels, scores: Mapping[str, np.ndarray]) -> list[Row | None]:
+    """Return how well each type's rows are ordered by whether they are over a limit of their own."""
+    rows: list[Row | None] = []
+    for name, part in truth.parts.items():
+        if not name.startswith("limit_"):
+            continue
+        code = name.removeprefix("limit_")
+        over = truth.parts[f"over_{code}"][part].astype(float)
+        counts = draw_counts(len(over)) if over.any() else None
+        for system, S in scores.items() if counts is not None else ():
+            s = S[part, 0]
+            spread = interval(average_precision_draws(over, s, counts))
+            rows.append(figure(system, f"ap_limit_{code}", average_precision(over, s), spread, len(over)))
+        rows.append(figure(LABELS, f"over_limit_{code}", float(over.sum()), None, len(over), "rows"))
+    return rows
 
 
 def _calibration(y: np.ndarray, p: np.ndarray, system: str, counts: np.ndarray) -> list[Row | None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from benchmarks.quality.baselines import (
     base_rate,
@@ -41,6 +42,8 @@ class Sample:
     ----------
     failed
         The measured value reaches the task's cut; "not detected" is a pass.
+    ppm
+        The measured value; 0 where not detected.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Sample:
     maker: str
     day: date
     failed: bool
+    ppm: float = 0.0
 
 
 @cache
@@ -70,6 +74,7 @@ def read_results(
             row["MANUFACTURER"],
             _day(row["COLLECTION_DATE"]),
             float(row["CONCENTRATION"]) >= cut,  # -1 stands for "not detected": a pass
+            max(0.0, float(row["CONCENTRATION"])),
         )
         for row in rows
     ]
@@ -107,6 +112,22 @@ def labels_of(train: Sequence[Sample], test: Sequence[Sample]) -> Labels:
     types = np.array([type_code(sample.type) for sample in test])
     parts |= {f"type_{name}": types == name for name in sorted(set(types.tolist()))}
     return Labels(tuple(sample.id for sample in test), ("",), outcomes(test), parts)
+
+
+def limits(test: Sequence[Sample]) -> dict[str, np.ndarray]:
+    """Return, for each limit of ``lab_limits.yaml``, the rows that it is for and those of them that are over it.
+
+    Returns
+    -------
+    dict
+        ``limit_<code>`` and ``over_<code>`` -> ndarray of shape (n,), bool.
+    """
+    found: dict[str, np.ndarray] = {}
+    for limit in yaml.safe_load((HERE / "lab_limits.yaml").read_text(encoding="utf-8")):
+        meant = np.array([sample.type == limit["type"] for sample in test], dtype=bool)
+        found[f"limit_{limit['code']}"] = meant
+        found[f"over_{limit['code']}"] = meant & (np.array([sample.ppm for sample in test]) > limit["over"])
+    return found
 
 
 def _words(name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from benchmarks.quality import (
     lab_metals,
     lead_risk_control,
 )
-from benchmarks.quality.task import Task, frame_of, scores_of
+from benchmarks.quality.task import Labels, Task, frame_of, scores_of
 from benchmarks.results_file import (
     LABELS,
     RESULTS,
@@ -38,6 +38,7 @@ from benchmarks.results_file import (
     log_look,
     machine,
     now,
+    read_scores,
     write_results,
     write_scores,
 )
@@ -76,8 +77,17 @@ def measure_task(task: Task, data: Path) -> tuple[Results, dict[str, np.ndarray]
     for name, system in task.systems.items():
         click.echo(f"{task.name}: {name}", err=True)
         scores[name] = system(data)
-    stored = scores_of(frame_of(truth, scores), truth)
-    results = Results(
+    return _results(task, data, truth, scores_of(frame_of(truth, scores), truth)), scores
+
+
+def measure_stored(task: Task, data: Path, folder: Path) -> Results:
+    """Compute a task's figures from its stored scores; nothing is scored anew."""
+    truth = task.labels(data)
+    return _results(task, data, truth, scores_of(read_scores(task.name, folder), truth))
+
+
+def _results(task: Task, data: Path, truth: Labels, stored: Mapping[str, np.ndarray]) -> Results:
+    return Results(
         task=task.name,
         command=f"python -m benchmarks.quality.run {task.name}",
         commit=code_commit(),
@@ -86,7 +96,6 @@ def measure_task(task: Task, data: Path) -> tuple[Results, dict[str, np.ndarray]
         data_sha256=data_sha256(data, task.files),
         rows=tuple(task.measure(truth, stored)),
     )
-    return results, scores
 
 
 def record(
@@ -149,10 +158,13 @@ def show(results: Results) -> None:
     help="Folder of past results. [env: LISTING_RISK_DATA]",
 )
 @click.option("--quick", is_flag=True, help="Check the machinery on every eighth row; write nothing.")
+@click.option("--stored", is_flag=True, help="Compute figures from the stored scores; score nothing anew.")
 @click.option("--note", default="", help="Why the test part is looked at, for the log.")
 @click.option("--track/--no-track", default=True, help="Record the run in MLflow (MLFLOW_TRACKING_URI).")
 @click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False), default=RESULTS)
-def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, track: bool, folder: Path) -> None:
+def main(
+    tasks: tuple[str, ...], data: Path, quick: bool, stored: bool, note: str, track: bool, folder: Path
+) -> None:
     """Measure quality tasks with all their systems; all tasks where none is named."""
     for name in tasks or TASKS:
         task = TASKS[name]
@@ -161,8 +173,11 @@ def main(tasks: tuple[str, ...], data: Path, quick: bool, note: str, track: bool
                 show(measure_task(task, subsample(task, data, Path(part)))[0])
             continue
         log_look(Look(name, now().isoformat(), code_commit(), tuple(task.systems), note or task.note), folder)
-        results, scores = measure_task(task, data)
-        write_scores(name, frame_of(task.labels(data), scores), folder)
+        if stored:
+            results = measure_stored(task, data, folder)
+        else:
+            results, scores = measure_task(task, data)
+            write_scores(name, frame_of(task.labels(data), scores), folder)
         path = write_results(results, folder)
         if track:
             record(results, task.files, path, data)

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.quality import strictness
+from benchmarks.quality.run import main as quality
 from benchmarks.quality.run import record
-from benchmarks.results_file import RESULTS, Results, Row, write_results
+from benchmarks.results_file import RESULTS, Results, Row, read_looks, read_results, write_results
 
 TASK = "lab_lead"
 
@@ -66,3 +67,23 @@ def test_strictness_has_a_quick_form_that_writes_nothing(data_dir: Path) -> None
     assert done.exit_code == 0, done.output
     assert "new_york_program_" in done.output
     assert {path.name: path.stat().st_mtime_ns for path in RESULTS.iterdir()} == before
+
+
+def test_figures_follow_from_stored_scores_alone(tmp_path: Path, data_dir: Path) -> None:
+    (tmp_path / "inspection_groups.scores.parquet").write_bytes(
+        (RESULTS / "inspection_groups.scores.parquet").read_bytes()
+    )
+    words = [
+        "inspection_groups",
+        "--stored",
+        "--no-track",
+        "--data",
+        str(data_dir),
+        "--results",
+        str(tmp_path),
+    ]
+    done = CliRunner().invoke(quality, words)
+    assert done.exit_code == 0, done.output
+    written, kept = (read_results(folder / "inspection_groups.json") for folder in (tmp_path, RESULTS))
+    assert written.rows == kept.rows
+    assert [look.task for look in read_looks(tmp_path)] == ["inspection_groups"]

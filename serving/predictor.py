@@ -34,8 +34,11 @@ from serving.settings import STARTER, Settings
 from training.scores import BASES, Scores
 
 _EXPLAINED_HAZARDS = 3
-_FIRST = Listing(
-    id="first", title="Mini c a m e r a 시계 玩具 3+", description="Ages 3 and up", category=["Toys"]
+_FIRST = (
+    Listing(
+        id="first", title="Mini c a m e r a 시계 玩具 3+", description="Ages 3 and up", category=["Toys"]
+    ),
+    Listing(id="second", title="1080p wifi camera in a paper lantern"),
 )
 
 
@@ -273,7 +276,7 @@ def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
         bundle.look = photo_vectors(bundle.image_encoder, settings)
     predictor = Predictor(bundle, policy, clock, Checks(KcCheck(register)))
     # Weights and word lists are read at their first use; that is to be now and not the first listing's wait.
-    predictor.decide([_FIRST], explain="always")
+    predictor.decide(_FIRST, explain="always")
     return predictor
 
 

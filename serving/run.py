@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import httpx
 
 from features.errors import OutsideError
+from features.weights import cache_folder
 from serving.policy.evaluation import ACTIONS
 from serving.settings import Settings
 
@@ -32,12 +33,14 @@ def service_command(settings: Settings) -> list[str]:
 def _environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     # One compute thread a worker: on few cores more threads fight each other (measured in benchmarks/serving).
     quiet = {"OTEL_SDK_DISABLED": "true", "BENTOML_DO_NOT_TRACK": "true", "OMP_NUM_THREADS": "1"}
+    # The workers' counters lie there, and BentoML empties it at a start: two services of a machine must not share it.
+    own = {"BENTOML_HOME": str(cache_folder() / f"service-{settings.port}")}
     named = {
         "LISTING_RISK_HOST": settings.host,
         "LISTING_RISK_PORT": str(settings.port),
         "LISTING_RISK_STORE": settings.store,
     }
-    return quiet | dict(environ) | named
+    return quiet | own | dict(environ) | named
 
 
 def serve_forever(settings: Settings, environ: Mapping[str, str]) -> NoReturn:

@@ -18,9 +18,11 @@ from functools import cached_property
 from typing import Any
 
 import bentoml
+import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.accepting import BalancedServer
 from serving.loading import check_settings
 from serving.settings import read_settings
 
@@ -29,6 +31,10 @@ NAME = "listing-risk"
 _STARTED_BY = "_LISTING_RISK_STARTED_BY"
 """Environment variable with the number of the process that starts the workers. A worker's parent may change while it
 is still importing."""
+
+SWITCH_S = 0.0005
+"""How long a thread keeps the interpreter while another waits for it. Scoring would hold up the event loop for ten
+times as long at Python's own setting, after each of the system's calls."""
 
 HEAD_BYTES = 64 * 1024
 """Longest head of a request, as with uvicorn's slower parser; the fast one has no bound of its own."""
@@ -131,6 +137,12 @@ def bound_heads() -> None:
     auto.AutoHTTPProtocol = BoundedProtocol
 
 
+def share_connections() -> None:
+    """Have each worker take its share of the connections."""
+    if not issubclass(uvicorn.Server, BalancedServer):
+        uvicorn.Server = BalancedServer
+
+
 def service_of(
     app: Starlette, workers: int = 1, before: Callable[[], None] = lambda: None
 ) -> bentoml.Service[Any]:
@@ -148,6 +160,7 @@ def service_of(
         Called once, before any worker is started; what it raises ends the start.
     """
     bound_heads()
+    share_connections()
 
     @bentoml.service(
         name=NAME,
@@ -163,7 +176,7 @@ def service_of(
 
         def __init__(self) -> None:
             """Runs in each worker, before it answers."""
-            sys.setswitchinterval(float(os.environ.get("SWI", "0.0005")))
+            sys.setswitchinterval(SWITCH_S)
             end_with_parent()
 
         @bentoml.on_deployment

@@ -96,7 +96,7 @@ hard-knocks: $(VENV)/.everything
 	@echo "faults and attacks in their long form, about 40 minutes on two cores; then the soak, 21 minutes"
 	$(BIN)/python -m pytest tests/hard_knocks tests/integration/test_service_kill.py \
 		tests/integration/test_store_kill.py tests/integration/test_index_kill.py tests/integration/test_batch_kill.py \
-		tests/docs/test_commands.py --long $(PYTEST_ARGS)
+		tests/docs/test_commands.py tests/notebooks --long $(PYTEST_ARGS)
 	$(BIN)/python -m pytest --long -m long $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks.soak.run
 	$(BIN)/python -m benchmarks.document

@@ -222,7 +222,7 @@ def test_thresholds_are_chosen_on_rows_that_are_not_measured(data_dir: Path) -> 
     "task",
     [
         pytest.param("hazard_type", marks=pytest.mark.long),
-        "lab_lead",
+        pytest.param("lab_lead", marks=pytest.mark.long),
         "inspection_groups",
         "food_hazard",
         "customs",

@@ -130,6 +130,7 @@ def spark(tmp_path_factory):
     patch.undo()
 
 
+@pytest.mark.long
 def test_a_table_in_spark_is_scored_as_the_library_scores_it(spark, tracking):
     from pyspark.sql.functions import struct
 

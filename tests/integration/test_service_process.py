@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -239,6 +240,35 @@ def test_it_drains_on_sigterm_and_several_workers_share_their_counters(tmp_path)
         code = made.stop()
     assert code in (0, -signal.SIGTERM)
     assert "Traceback" not in made.output()
+
+
+def test_workers_share_the_connections_that_come_at_once(tmp_path):
+    made = Served(tmp_path / "log.txt", LISTING_RISK_WORKERS="2")
+    try:
+        made.wait_ready()
+        until = time.monotonic() + 60
+        # The first worker may answer for a while before the second can.
+        while min(shares := shares_of_connections(made, 30)) < 5:
+            assert time.monotonic() < until, shares
+            time.sleep(0.5)
+    finally:
+        made.stop()
+
+
+def shares_of_connections(made: Served, count: int) -> list[int]:
+    """How many of so many connections, made at once, each worker has."""
+    with ExitStack() as held:
+        connections = [
+            held.enter_context(socket.create_connection(("127.0.0.1", made.port))) for _ in range(count)
+        ]
+        for one in connections:
+            one.sendall(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert all(b"200 OK" in one.recv(4096) for one in connections)
+        ports = {one.getsockname()[1] for one in connections}
+        return [
+            sum(one.raddr[1] in ports for one in worker.net_connections("tcp") if one.raddr)
+            for worker in made.workers()
+        ]
 
 
 def test_importing_the_application_loads_no_training_library():

@@ -16,7 +16,7 @@ help:
 	@echo "make test       install everything, check the code, run every test"
 	@echo "make check      ruff, pyright, import rules"
 	@echo "make starter    train the starter bundle      (needs LISTING_RISK_DATA)"
-	@echo "make benchmark  measure against baselines     (needs LISTING_RISK_DATA)"
+	@echo "make benchmark  measure against baselines, 20 to 30 minutes (needs LISTING_RISK_DATA)"
 	@echo "make benchmark-serving     speed and cost beside four other ways of serving (20 minutes)"
 	@echo "make benchmark-batch       speed of whole files by engine, and the plan past one machine (10 minutes)"
 	@echo "make benchmark-relisting   banned goods that come back: photos, words, speed (needs LISTING_RISK_DATA)"
@@ -59,7 +59,10 @@ starter: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
 	$(BIN)/listing-risk train --config training/starter.yaml --data "$(DATA)" --output serving/starter
 
+# Every figure of quality and robustness in docs/benchmarks.md. Runs are filed in MLflow, in .listing-risk/mlflow.db where
+# MLFLOW_TRACKING_URI names no other place.
 benchmark: $(VENV)/.everything
+	@echo "this takes 20 to 30 minutes; every run counts as a look at the test parts (benchmarks/results/looks.jsonl)"
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.run
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.quality.strictness

@@ -217,7 +217,8 @@ def page(found: Sequence[Section]) -> str:
         "package instead and say so. The score of every item lies beside each results file, and `make test` computes",
         "every quality figure again from them where the data is present. Settings were chosen inside the training",
         "part; each reading of a test part is noted in `benchmarks/results/looks.jsonl`. `make benchmark` measures",
-        "quality and robustness tasks again; the first take some 20 minutes of one core, measured task by task.",
+        "the tasks of quality and robustness again in 20 minutes of one core (half an hour by the clock where other",
+        "work shares it), and files each run in MLflow with its settings, hashes of the data, figures and scores.",
     ]
     for section in found:
         lines += ["", f"## {section.head.title}", "", section.text, "", *_main_table(section)]

@@ -49,6 +49,8 @@ ROOM = (
 TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in ROOM}
 QUICK_STEP = 8
 HERE = Path(__file__).parent
+# Tasks whose model is trained as that of another task.
+SETTINGS = {"lead_risk_control": HERE / "lab_lead.yaml"}
 SHOWN = (
     "macro_", "ap_all", "ap_unseen", "brier", "ece", "p_at_", "critical_recall", "st1", "st2", "log_score", "coverage",
     "let_through",
@@ -180,7 +182,7 @@ def main(
             write_scores(name, frame_of(task.labels(data), scores), folder)
         path = write_results(results, folder)
         if track:
-            record(results, task.files, path, data)
+            record(results, task.files, path, data, SETTINGS.get(name))
         show(results)
 
 

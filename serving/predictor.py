@@ -39,6 +39,7 @@ _FIRST = (
         id="first", title="Mini c a m e r a 시계 玩具 3+", description="Ages 3 and up", category=["Toys"]
     ),
     Listing(id="second", title="1080p wifi camera in a paper lantern"),
+    Listing(id="third", title="7!$5u3 holder"),
 )
 
 

@@ -256,7 +256,14 @@ def json_row(number: int, text: str) -> Row:
 def _parquet(path: Path) -> Iterator[Row]:
     number = 0
     for batch in parquet_batches(path, 1_000):
-        for values in batch.to_pylist():
+        try:
+            plain = batch.to_pylist()
+        except UnicodeDecodeError as error:
+            raise ReadError(
+                f"{path.name}: got text that is not UTF-8 ({error.reason}) in rows {number + 1:,} to "
+                f"{number + batch.num_rows:,}, expected UTF-8: write the file again with the right encoding"
+            ) from None
+        for values in plain:
             number += 1
             yield Row(number, values)
 
@@ -288,7 +295,7 @@ def parquet_batches(path: Path, rows: int, first: int = 0) -> Iterator[pa.Record
                 skip = max(skip - batch.num_rows, 0)
     except UnpackedError as error:
         raise ReadError(f"{path.name}, after row {number:,}: {error}") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ReadError(
             f"{path.name}: not a whole Parquet file (after row {number}: {str(error).splitlines()[0][:160]}); "
             "a copy that was cut short looks like this: fetch or write it again"

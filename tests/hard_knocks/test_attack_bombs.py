@@ -85,6 +85,28 @@ def test_a_parquet_file_of_kilobytes_does_not_become_gigabytes(tmp_path, kind):
     assert "unpack to" in read(tmp_path / "bomb.parquet", ROWS)
 
 
+def test_a_parquet_file_that_ends_a_process_which_asks_for_its_columns_is_refused_or_read(tmp_path):
+    """A fuzzer's find: what such a file says of a column, pyarrow ends the process over; we do not ask."""
+    sound = Path(__file__).parents[1] / "files" / "sizes_that_disagree.parquet"
+    ask = (
+        "import sys, pyarrow.parquet as pq\n"
+        "group = pq.ParquetFile(sys.argv[1]).metadata.row_group(0)\n"
+        "[group.column(at) for at in range(group.num_columns)]"
+    )
+    ended = subprocess.run([sys.executable, "-c", ask, str(sound)], capture_output=True, check=False)
+    assert ended.returncode != 0, "pyarrow has mended it: the detour may go"
+    read(sound, ROWS)
+
+
+def test_parquet_text_that_is_not_utf_8_is_refused(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wrong = pa.array([b"\xb3\xaa\xb9\xab"]).view(pa.string())
+    pq.write_table(pa.table({"id": ["1"], "title": wrong}), tmp_path / "euc.parquet")
+    assert "not UTF-8" in read(tmp_path / "euc.parquet", ROWS)
+
+
 def test_a_large_honest_parquet_file_is_read_as_before(tmp_path):
     """Also where a column had to be measured."""
     import pyarrow as pa

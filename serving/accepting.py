@@ -2,7 +2,7 @@
 
 Workers listen at one socket. A server of asyncio or uvloop that wakes up takes all that waits there, so of 32 clients
 that come at once one worker may get 26, and keeps them, as clients keep connections; the other stands idle. Here a
-worker takes one at a time and then leaves the next to the others for a moment, the longer the more it has.
+worker takes one at a time and then leaves the next to the others for a moment.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any
 
 import uvicorn
 
-PAUSE_S = 5e-4
-"""How long a worker stands back for each connection that it has."""
-LONGEST_S = 2e-3
+STAND_BACK_S = 3e-3
+"""How long a worker leaves what comes next to the others; long enough for one that is idle to wake up."""
 _OUT_OF_HANDLES_S = 0.5
 _OUT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -31,19 +30,15 @@ class Acceptor:
         Shared with other processes.
     take
         Told of each connection; returns what sets it up.
-    count
-        How many connections this process has.
     """
 
     def __init__(
         self,
         listening: socket.socket,
         take: Callable[[socket.socket], Awaitable[object]],
-        count: Callable[[], int],
     ) -> None:
         self._socket = listening
         self._take = take
-        self._count = count
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._later: asyncio.TimerHandle | None = None
@@ -80,7 +75,7 @@ class Acceptor:
         task = self._loop.create_task(self._set_up(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        self._stand_back(min(LONGEST_S, PAUSE_S * (self._count() + len(self._tasks))))
+        self._stand_back(STAND_BACK_S)
 
     async def _set_up(self, connection: socket.socket) -> None:
         try:
@@ -110,5 +105,5 @@ class BalancedServer(uvicorn.Server):
 
         for one in sockets:
             one.listen(config.backlog)
-            acceptor = Acceptor(one, take, lambda: len(self.server_state.connections))
+            acceptor = Acceptor(one, take)
             self.servers.append(acceptor)  # pyright: ignore[reportArgumentType]  # a server is closed, and no more

@@ -14,6 +14,7 @@ import click
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchmarks import readme
 from benchmarks.results_file import (
     LABELS,
     OURS,
@@ -254,12 +255,14 @@ def draw(section: Section, folder: Path) -> None:
 
 @click.command()
 def main() -> None:
-    """Write the page and its figures."""
+    """Write the page, its figures, and the README's table."""
     found = sections()
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page(found), encoding="utf-8")
     for section in found:
         draw(section, PAGE.parent / FIGURES)
+        if section.results.task == readme.TASK:
+            readme.write(section.results)
 
 
 if __name__ == "__main__":

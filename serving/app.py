@@ -31,6 +31,7 @@ from serving.http.openapi import openapi_document
 from serving.http.problems import ProblemError
 from serving.http.score_api import ScoreApi
 from serving.http.scoring import full_for, score_in_lanes, show_lines
+from serving.http.turning_away import TurningAway
 from serving.keeping import erase_in_time, follow_bans, sign_checkpoints
 from serving.labs.api import LabsApi
 from serving.metrics import CONTENT_TYPE, Metrics
@@ -203,10 +204,11 @@ def create_app(load: Load, settings: Settings) -> Starlette:
         Limits and logging.
     """
     api = Api(load, settings)
+    turning_away = TurningAway(api.metrics, full_for(api.doors), settings.log == "json")
     app = Starlette(
         routes=api.routes(),
         middleware=[
-            Middleware(Edge, metrics=api.metrics, log=settings.log == "json", full=full_for(api.doors)),
+            Middleware(Edge, metrics=api.metrics, log=settings.log == "json", turning_away=turning_away),
             Middleware(
                 AccessGate,
                 store=lambda: api.doors.engine().store,
@@ -219,6 +221,7 @@ def create_app(load: Load, settings: Settings) -> Starlette:
         lifespan=api.lifespan,
     )
     app.router.redirect_slashes = False
+    app.state.turning_away = turning_away
     return app
 
 

@@ -37,9 +37,6 @@ SWITCH_S = 0.0005
 """How long a thread keeps the interpreter while another waits for it. Scoring would hold up the event loop for ten
 times as long at Python's own setting, after each of the system's calls."""
 
-HEAD_BYTES = 64 * 1024
-"""Longest head of a request, as with uvicorn's slower parser; the fast one has no bound of its own."""
-
 
 def front(app: ASGIApp, ours: ASGIApp) -> ASGIApp:
     """Hand every request to our application and only the lifespan to BentoML's."""
@@ -76,6 +73,7 @@ class LateApp(Starlette):
     @asynccontextmanager
     async def _life(self) -> AsyncIterator[None]:
         async with self._app.router.lifespan_context(self._app):
+            read_connections(self._app)
             settle()
             yield
 
@@ -115,34 +113,17 @@ def end_with_parent(every_s: float = 1.0) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def bound_heads() -> None:
-    """Have uvicorn's fast parser cut off a head that does not end, before it fills the memory."""
+def read_connections(app: Starlette | None = None) -> None:
+    """Have connections read by `serving.protocol`, and an application's refusals answered there."""
     try:
-        from uvicorn.protocols.http import auto, httptools_impl
-    except ImportError:  # the slower parser has its own bound
+        from uvicorn.protocols.http import auto
+
+        from serving.protocol import Protocol
+    except ImportError:  # the slower parser bounds heads by itself, and the application refuses
         return
-
-    class BoundedProtocol(httptools_impl.HttpToolsProtocol):
-        """Counts what arrives until a head is complete."""
-
-        head = 0
-
-        def data_received(self, data: bytes) -> None:
-            self.head += len(data)
-            super().data_received(data)
-            if self.head > HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The head of the request is too long.")
-
-        def on_headers_complete(self) -> None:
-            # What follows is the body, which the application bounds.
-            self.head = -sys.maxsize
-            super().on_headers_complete()
-
-        def on_message_begin(self) -> None:
-            self.head = 0
-            super().on_message_begin()
-
-    auto.AutoHTTPProtocol = BoundedProtocol
+    auto.AutoHTTPProtocol = Protocol
+    if app is not None:
+        Protocol.turning_away = getattr(app.state, "turning_away", None)
 
 
 def share_connections() -> None:
@@ -167,7 +148,7 @@ def service_of(
     before
         Called once, before any worker is started; what it raises ends the start.
     """
-    bound_heads()
+    read_connections(app)
     share_connections()
 
     @bentoml.service(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -24,11 +24,11 @@ from serving.http.problems import (
     ProblemError,
     body,
 )
+from serving.http.turning_away import KNOCK, Refusal, TurningAway
 from serving.logs import event, frames
 from serving.metrics import Metrics
 
 UNMATCHED = "(unmatched)"
-_SHORT_DIGITS = 4
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 access = logging.getLogger("serving.access")
@@ -81,40 +81,6 @@ async def on_http(request: Request, error: Exception) -> Response:
     return problem_response(problem, request.scope["trace"])
 
 
-def turned_away(problem: ProblemError, request_id: str, close: bool) -> tuple[Message, Message]:
-    """Return the messages of a refusal, written as cheaply as they can be: they are sent when time is short."""
-    content = orjson.dumps(body(problem, request_id))
-    headers = [
-        (b"content-type", CONTENT_TYPE.encode()),
-        (b"content-length", str(len(content)).encode()),
-        (b"x-request-id", request_id.encode()),
-        (b"x-content-type-options", b"nosniff"),
-        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
-    ]
-    if close:
-        headers.append((b"connection", b"close"))
-    return (
-        {"type": "http.response.start", "status": problem.kind.status, "headers": headers},
-        {"type": "http.response.body", "body": content},
-    )
-
-
-@dataclass(slots=True)
-class TurnedAway:
-    """Counts requests that were turned away, for one log line a second: a line for each would cost what it saves."""
-
-    count: int = 0
-    said: float = float("-inf")
-
-    def add(self, now: float) -> int:
-        """Count one; returns how many there were since the last line where one is due, else 0."""
-        self.count += 1
-        if now - self.said < 1.0:
-            return 0
-        self.said, due, self.count = now, self.count, 0
-        return due
-
-
 class Edge:
     """ASGI middleware around the whole application.
 
@@ -127,8 +93,8 @@ class Edge:
         Counts requests, by route template.
     log
         Whether requests are logged.
-    full
-        Says of a path whether it takes no request now; such a request ends here, before anything is spent on it.
+    turning_away
+        Says which requests are too many; such a request ends here, before anything is spent on it.
     """
 
     def __init__(
@@ -136,14 +102,13 @@ class Edge:
         app: ASGIApp,
         metrics: Metrics,
         log: bool = True,
-        full: Callable[[str], ProblemError | None] = lambda path: None,
+        turning_away: TurningAway | None = None,
     ) -> None:
         self.app = app
         self.metrics = metrics
         self.log = log
-        self.full = full
+        self.turning_away = turning_away or TurningAway(metrics)
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._turned_away = TurnedAway()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
@@ -153,10 +118,12 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        full = self.full(scope["path"]) if scope["method"] == "POST" else None
-        if full is not None:
-            await self._turn_away(full, scope, send)
+        knock = scope.get(KNOCK) or self.turning_away.ask(scope["method"], scope["path"], scope["headers"])
+        if isinstance(knock, Refusal):
+            await send({"type": "http.response.start", "status": knock.status, "headers": knock.headers})
+            await send({"type": "http.response.body", "body": knock.content})
             return
+        scope[KNOCK] = knock
         trace = Trace()
         scope["trace"] = trace
         request_id = trace.id.encode()
@@ -176,6 +143,8 @@ class Edge:
         except Exception as error:
             await self._failed(error, trace, scope, receive, traced)
         finally:
+            if knock is not None:
+                knock.over()
             self._finish(scope, trace)
 
     async def _failed(
@@ -186,19 +155,6 @@ class Edge:
             return
         problem = ProblemError(INTERNAL, "The service failed; nothing was decided.")
         await problem_response(problem, trace)(scope, receive, send)
-
-    async def _turn_away(self, problem: ProblemError, scope: Scope, send: Send) -> None:
-        """Answer 429. The body is not read: a short one came with the head, for a long one the connection closes."""
-        began = time.perf_counter()
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        close = not (declared.isdigit() and len(declared) <= _SHORT_DIGITS)
-        for message in turned_away(problem, str(uuid.uuid4()), close):
-            await send(message)
-        trace = Trace("", began, problem.kind.status, problem=problem.kind.slug)
-        self._count(scope["path"], scope["method"], trace)
-        since = self._turned_away.add(began)
-        if since and self.log:
-            event(access, logging.WARNING, "turned away", {"requests": since, "problem": trace.problem})
 
     def _count(self, route: str, method: str, trace: Trace) -> float:
         seconds = time.perf_counter() - trace.started

@@ -95,9 +95,9 @@ class Lane(Generic[_Ask]):
         for thread in self._threads:
             thread.start()
 
-    def check(self, kind: Kind) -> None:
+    def check(self, kind: Kind, knocking: int = 0) -> None:
         """See `Line.check`."""
-        self._line.check(kind)
+        self._line.check(kind, knocking)
 
     def enter(self, kind: Kind, listings: int) -> None:
         """See `Line.enter`."""

@@ -87,16 +87,23 @@ class Line(Generic[_Job]):
         }
         self._turn_s = 0.0
 
-    def check(self, kind: Kind) -> None:
+    def check(self, kind: Kind, knocking: int = 0) -> None:
         """Say whether another listing of this kind would be let in now.
+
+        Parameters
+        ----------
+        knocking
+            Listings that are about to enter, beside those that are inside.
 
         Raises
         ------
         FullError
         """
         queue = self._queues[kind]
-        if queue.inside >= self.limits.block and queue.wait_s > queue.limit_s:
-            raise FullError(queue.wait_s)
+        inside = queue.inside + knocking
+        wait_s = inside * queue.pace_s
+        if inside >= self.limits.block and wait_s > queue.limit_s:
+            raise FullError(wait_s)
 
     def enter(self, kind: Kind, listings: int, now: float) -> None:
         """Let listings in.

@@ -20,6 +20,7 @@ from serving.http.problems import body as problem_body
 from serving.http.reading import check_type, parse_json, read_body
 from serving.http.requests import Item, Refused, explain_of, items_of, read_item
 from serving.http.scoring import Ask, overloaded, ready_block
+from serving.http.turning_away import KNOCK
 from serving.judging import Explain
 from serving.recording import Asked, Ready, Recorder, asked_by
 
@@ -108,6 +109,7 @@ class ScoreApi:
             item = read_item(parse_json(await read_body(request, self.limits.body, self.limits.body_seconds)))
             lane = lanes.of(engine, item)
             with place_in(lane, "one", 1):
+                _entered(request)
                 ready, recorded = await lane.ask(Ask(engine, item, explain, asked))
                 (answer,) = await self.recorder.answers(engine.sink, [ready], recorded)
         self._count([answer])
@@ -175,6 +177,13 @@ class ScoreApi:
         """Count decisions by action and state."""
         for answer in answers:
             self.doors.metrics.decisions.labels(answer["action"], answer["state"]).inc()
+
+
+def _entered(request: Request) -> None:
+    """Say at the door that a listing is in the line."""
+    knock = request.scope.get(KNOCK)
+    if knock is not None:
+        knock.over()
 
 
 _Answer = dict[str, Any] | ProblemError | Refused

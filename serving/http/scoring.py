@@ -108,15 +108,15 @@ def score_in_lanes(doors: Doors) -> Iterator[None]:
             lane.close()
 
 
-def full_for(doors: Doors) -> Callable[[str], ProblemError | None]:
-    """Return what says of a path whether it takes no request now, at the cost of a look at a number."""
+def full_for(doors: Doors) -> Callable[[int], ProblemError | None]:
+    """Return what says whether no further listing is let in beside so many, at the cost of a look at a number."""
 
-    def full(path: str) -> ProblemError | None:
+    def full(knocking: int) -> ProblemError | None:
         lanes = doors.lanes
-        if lanes is None or path != "/v1/score":
+        if lanes is None:
             return None
         try:
-            lanes.words.check("one")
+            lanes.words.check("one", knocking)
         except FullError as found:
             return overloaded("Too many listings wait to be scored.", found.wait_s)
         return None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import readme
 from benchmarks.document import PAGE, number, page, ranked, read_text, sections
 from benchmarks.quality.run import TASKS
 from benchmarks.quality.task import frame_of, scores_of
@@ -150,6 +151,17 @@ def test_the_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(sections()), "run: python -m benchmarks.document"
     for section in sections():
         assert (PAGE.parent / "figures" / f"{section.results.task}.png").is_file()
+
+
+@pytest.mark.parametrize("path", readme.PAGES, ids=lambda path: path.name)
+def test_the_readme_shows_the_figures_of_the_results(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert readme.with_table(text, path.name, read_results(RESULTS / f"{readme.TASK}.json")) == text
+
+
+def test_a_readme_without_the_table_is_not_passed_over() -> None:
+    with pytest.raises(ValueError, match="0 tables"):
+        readme.with_table("no table", "README.md", read_results(RESULTS / f"{readme.TASK}.json"))
 
 
 def test_ours_stands_where_its_figure_puts_it() -> None:

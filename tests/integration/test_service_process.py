@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -213,6 +213,21 @@ def test_serving_imports_no_training_library(served):
     assert "onnxruntime" in loaded or "numpy" in loaded
     for heavy in ("/torch/", "/sklearn/", "/scipy/", "/pandas/", "/mlflow/", "/sentence_transformers/"):
         assert heavy not in loaded, heavy
+
+
+def test_requests_for_another_protocol_do_not_fill_the_line(served):
+    """They are let in by nobody, so nobody would say that they are over."""
+    head = (
+        b"POST /v1/score HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    for _ in range(80):
+        with socket.create_connection(("127.0.0.1", served.port)) as wire:
+            for _ in range(2):
+                with suppress(OSError):
+                    wire.sendall(head)
+                    wire.recv(1000)
+    assert served.http.post("/v1/score", json=listing()).status_code == 200
 
 
 def test_a_killed_worker_comes_back(served):

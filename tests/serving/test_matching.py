@@ -183,7 +183,7 @@ def test_what_is_not_compared_in_full_would_have_matched_nothing(office):
     compared = shortlisted = missed = found = 0
     for listing in (*copies, *others):
         (read,) = reader.read([listing])
-        near = bank.nearest(reader.query(read))
+        (near,) = bank.nearest([reader.query(read)])
         p = reader.matcher.compare([(read.view, bank.view(n.key)) for n in near], [n.cosine for n in near])
         whole = {n.key for n, one in zip(near, p, strict=True) if one >= reader.matcher.near}
         cut = finder.text_probabilities(read)

@@ -124,10 +124,12 @@ def open_lines(path: Path, form: Form) -> Iterator[Lines]:
             f"got encoding {form.encoding!r}, expected a name such as utf-8, cp949 or gb18030"
         ) from None
     try:
-        with open_binary(path) as binary, io.TextIOWrapper(binary, encoding, newline="") as text:
-            yield Lines(text, path)
-    except UnicodeDecodeError:
-        raise ReadError(_wrong_encoding(path, encoding)) from None
+        try:
+            with open_binary(path) as binary, io.TextIOWrapper(binary, encoding, newline="") as text:
+                yield Lines(text, path)
+        except UnicodeDecodeError:
+            # Reads the file once more, and finds out whatever else is wrong with it.
+            raise ReadError(_wrong_encoding(path, encoding)) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ReadError(
             f"{path.name}: the gzip data is damaged or cut short ({error}); fetch or copy the file again"

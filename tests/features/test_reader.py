@@ -355,3 +355,15 @@ def test_real_files_are_read_whole(data_dir, name):
     accepted = [r for r in out if isinstance(r, Listing)]
     assert sum(r.price is not None for r in accepted) >= (0 if name == "alibaba_toys" else 0.9 * rows)
     assert sum(bool(r.images) for r in accepted) >= (0 if name == "tmall" else 0.9 * rows)
+
+
+def test_a_gzip_file_that_is_cut_and_in_another_encoding_is_refused(tmp_path):
+    """Looking for the wrong byte reads on to where the file is cut."""
+    line = "id,title\n1,".encode() + b"\xb3\xaa" * 20_000 + b"\n"
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes(gzip.compress(line * 50, 0)[:-30])
+    with pytest.raises(ReadError, match="cp949|euc-kr|damaged or cut short"):
+        list(read_rows(path))
+    path.write_bytes(gzip.compress(b"id,title\n" + bytes(range(33, 127)) * 100 + b"\x86" * 9, 0)[:-30])
+    with pytest.raises(ReadError, match="damaged or cut short"):
+        list(read_rows(path))

@@ -358,12 +358,8 @@ def test_real_files_are_read_whole(data_dir, name):
 
 
 def test_a_gzip_file_that_is_cut_and_in_another_encoding_is_refused(tmp_path):
-    """Looking for the wrong byte reads on to where the file is cut."""
-    line = "id,title\n1,".encode() + b"\xb3\xaa" * 20_000 + b"\n"
+    """Looking for the wrong byte reads its line to the end, and that is where the file is cut."""
     path = tmp_path / "cut.csv.gz"
-    path.write_bytes(gzip.compress(line * 50, 0)[:-30])
-    with pytest.raises(ReadError, match="cp949|euc-kr|damaged or cut short"):
-        list(read_rows(path))
-    path.write_bytes(gzip.compress(b"id,title\n" + bytes(range(33, 127)) * 100 + b"\x86" * 9, 0)[:-30])
+    path.write_bytes(gzip.compress(b"id,title\n1,\x86" + b"a" * 200_000, 0)[:-50])
     with pytest.raises(ReadError, match="damaged or cut short"):
         list(read_rows(path))

@@ -18,6 +18,8 @@ Place = tuple[str, int]
 """Ban and position of a photo in the item's ``images``."""
 _BLOCK = 200
 
+_POSITIONS = 2**31
+
 
 @dataclass(frozen=True, slots=True)
 class BanPhoto:
@@ -81,6 +83,8 @@ def read_ban_photos(connection: Connection, ban_id: str) -> tuple[BanPhoto, ...]
 
 def read_picture(connection: Connection, ban_id: str, position: int) -> bytes | None:
     """Read one photo as it is shown, None where there is none."""
+    if position >= _POSITIONS:  # more than a database's integer holds
+        return None
     t = ban_photos
     found = connection.execute(
         sa.select(t.c.picture).where(t.c.ban_id == ban_id, t.c.position == position)

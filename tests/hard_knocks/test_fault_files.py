@@ -38,7 +38,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_bit_anywhere_in_a_bundle_is_refused(faults, bundle: Path, name: str, long) -> None:
-    version = read_manifest(bundle).digest
+    sound = read_manifest(bundle)
     chance = random.Random(name)
     size = (bundle / name).stat().st_size
     for position in [0, size - 1, *(chance.randrange(size) for _ in range(200 if long else 6))]:
@@ -48,10 +48,11 @@ def test_a_flipped_bit_anywhere_in_a_bundle_is_refused(faults, bundle: Path, nam
         except BundleError:
             pass
         else:
-            # A manifest that can still be read is another bundle: every decision names which.
-            assert name == MANIFEST and found.digest != version
+            # A manifest that can still be read is another bundle, and every decision names which; or the flip was in
+            # the space between two words, and it says the very same.
+            assert name == MANIFEST and (found.digest != sound.digest or found == sound)
         back()
-    assert read_manifest(bundle).digest == version
+    assert read_manifest(bundle).digest == sound.digest
 
 
 def serve_once(bundle: Path, folder: Path) -> subprocess.CompletedProcess[str]:

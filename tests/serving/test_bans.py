@@ -32,6 +32,7 @@ from serving.bans.retroaction import BanOffice
 from serving.commands.bans import bans, catalogue
 from serving.http.answers import BansAnswer, LiftedAnswer, PlacedAnswer, ScoreAnswer
 from serving.store import Store, StoreUnavailableError, schema
+from serving.store.ban_photos import read_picture
 from serving.store.bans import cited_bans, read_ban_rows
 from serving.store.engine import reading, writing
 
@@ -386,3 +387,10 @@ def test_commands_keep_bans_and_catalogue(tmp_path):
     assert run("catalogue", "size").strip() == "1"
     assert "does not exist" in run("bans", "lift", "none", code=2)
     assert "listing" in run("bans", "add", str(tmp_path / "live.jsonl"), code=2)
+
+
+@pytest.mark.parametrize("position", [0, 2**31 - 1, 2**31, 10**24])
+def test_a_photo_at_any_position_is_there_or_not(store_url, position):
+    """A database's integer ends before an address does."""
+    with Store(store_url) as store, reading(store.engine) as connection:
+        assert read_picture(connection, "ban-1", position) is None

@@ -19,7 +19,8 @@ SKETCH = 256
 _MEANING = 127.0
 _BLOCK = 16_384  # so that a few rows of float32 stay in the processor's cache
 _LEAST_SHARE = 1e-6
-_QUERIES = 64  # looked up together
+_QUERIES = 64  # looked up together,
+_SCORES = 4_000_000  # or fewer, so that no more scores than these are held at once
 _TINY = np.float32(1e-30)
 _PART = 32  # the best of so many neighbours says how good the k-th best of all is at least
 _PLACE = np.uint32(SKETCH - 1)
@@ -172,8 +173,9 @@ class OfferIndex:
         if not self._keys or k < 1:
             return [[] for _ in queries]
         found: list[list[Near]] = []
-        for start in range(0, len(queries), _QUERIES):
-            part = queries[start : start + _QUERIES]
+        size = max(1, min(_QUERIES, _SCORES // len(self)))
+        for start in range(0, len(queries), size):
+            part = queries[start : start + size]
             rows = self._worth_a_look(part, k)
             found += [self._nearest(query, k, looked) for query, looked in zip(part, rows, strict=True)]
         return found

@@ -106,10 +106,12 @@ class ScoreApi:
         check_type(request)
         explain, asked = explain_of(request.query_params), asked_by(request)
         with self.single:
+            # A body that came with its head is read, and in the line, without another request getting in between; one
+            # that is yet to come must not keep others out until then.
+            _heard(request)
             item = read_item(parse_json(await read_body(request, self.limits.body, self.limits.body_seconds)))
             lane = lanes.of(engine, item)
             with place_in(lane, "one", 1):
-                _entered(request)
                 ready, recorded = await lane.ask(Ask(engine, item, explain, asked))
                 (answer,) = await self.recorder.answers(engine.sink, [ready], recorded)
         self._count([answer])
@@ -179,8 +181,8 @@ class ScoreApi:
             self.doors.metrics.decisions.labels(answer["action"], answer["state"]).inc()
 
 
-def _entered(request: Request) -> None:
-    """Say at the door that a listing is in the line."""
+def _heard(request: Request) -> None:
+    """Say at the door that a request knocks no more."""
     knock = request.scope.get(KNOCK)
     if knock is not None:
         knock.over()

@@ -70,13 +70,13 @@ def never_full(knocking: int) -> ProblemError | None:
 
 @dataclass(slots=True)
 class Knock:
-    """A request that was let in and is not in the line yet: it counts, or a burst would all be let in at once."""
+    """A request that was let in and is not at the line yet: it counts, or a burst would all be let in at once."""
 
     at: TurningAway
     waits: bool = True
 
     def over(self) -> None:
-        """Say that it is in the line, or will never be; said again, nothing."""
+        """Say that it is at the line, or will never be; said again, nothing."""
         if self.waits:
             self.waits = False
             self.at.knocking -= 1
@@ -95,7 +95,7 @@ class TurningAway:
     log
         Whether refusals are logged, once a second.
     knocking
-        Requests let in that are not in the line yet.
+        Requests let in that are not at the line yet.
     """
 
     metrics: Metrics

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from serving.labs.book import RESULTS, LabBook
 from serving.labs.intake import Intake
 from serving.store import LabelRecord
+from serving.store.laboratory import LabRow
 
 SOURCE = "laboratory"
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    seq: int
-    kind: str
-    subject: str
-    body: Mapping[str, Any]
-    actor: str
-    at: datetime
 
 
 def labels_of(intake: Intake, book: LabBook, actor: str) -> list[LabelRecord]:
@@ -64,5 +52,5 @@ def _with(book: LabBook, intake: Intake) -> LabBook:
     copy = LabBook(
         dict(book.plans), dict(book.samples), {k: list(v) for k, v in book.results.items()}, dict(book.files)
     )
-    copy.apply([_Row(book.seq + 1, RESULTS, intake.file_id, intake.body(), "", datetime.now(UTC))])
+    copy.apply([LabRow(book.seq + 1, RESULTS, intake.file_id, intake.body(), "", datetime.now(UTC))])
     return copy

@@ -270,6 +270,22 @@ def test_workers_share_the_connections_that_come_at_once(tmp_path):
         made.stop()
 
 
+def test_clients_whose_bodies_do_not_come_take_no_place_in_the_line(tmp_path):
+    made = Served(tmp_path / "log.txt", LISTING_RISK_BLOCK="4", LISTING_RISK_WAIT_SECONDS="0.0001")
+    head = b"POST /v1/score HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n"
+    try:
+        made.wait_ready()
+        with ExitStack() as held:
+            for _ in range(20):
+                wire = held.enter_context(socket.create_connection(("127.0.0.1", made.port)))
+                wire.sendall(head + b"\r\n{")
+            time.sleep(0.5)
+            for _ in range(3):
+                assert made.http.post("/v1/score", json=listing()).status_code == 200
+    finally:
+        made.stop()
+
+
 def shares_of_connections(made: Served, count: int) -> list[int]:
     """How many of so many connections, made at once, each worker has."""
     with ExitStack() as held:

@@ -11,7 +11,7 @@ from itertools import product
 from ahocorasick_rs import AhoCorasick, MatchKind
 
 from features.group_file import ProductGroup
-from features.normalize import normalize
+from features.lexicon import plain_term
 
 NOUN, CONTEXT, BESIDE, DECOY, EXCLUDE = range(5)
 _LATIN = re.compile(r"[a-z0-9]")
@@ -117,7 +117,7 @@ def _term(word: str, kind: int) -> _Term:
         word = word[1:]
     if len(word) > 2 and word[0] == word[-1] == "|":
         word, whole = word[1:-1], True
-    return _Term(normalize(word).text, kind, weak, whole)
+    return _Term(plain_term(word), kind, weak, whole)
 
 
 def _terms(group: ProductGroup) -> Iterator[_Term]:

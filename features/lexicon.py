@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from features.normalize import normalize
 
 _CJK = "가-힣\u3400-\u9fff"
 _Trie = dict[str, "_Trie"]
+_REMEMBERED = 32_768  # more than a taxonomy has
+
+
+@lru_cache(_REMEMBERED)
+def plain_term(term: str) -> str:
+    """Normalise a term; the same ones stand in several lists."""
+    return normalize(term).text
 
 
 def _trie(words: Iterable[str]) -> _Trie:
@@ -62,7 +70,7 @@ class TermFinder:
     """
 
     def __init__(self, terms: Iterable[str], *, short_hangul_alone: bool = False) -> None:
-        words = sorted({plain for term in terms if (plain := normalize(term).text)})
+        words = sorted({plain for term in terms if (plain := plain_term(term))})
         letters = re.compile(f"[{_CJK}]")
         latin = [w for w in words if not letters.search(w)]
         other = [w for w in words if letters.search(w)]

@@ -46,6 +46,7 @@ PAIR_FEATURES = (
 
 
 _Everything = tuple[frozenset[str], frozenset[str]]
+_KEPT_WORDS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,25 @@ class Sums:
     weights: tuple[float, ...]
 
 
+class _Known(dict[str, float]):
+    """Weights of words by word; a word not asked for before is looked up."""
+
+    def __init__(self, weights: TokenWeights) -> None:
+        super().__init__()
+        self._weights = weights
+
+    def __missing__(self, token: str) -> float:
+        if len(self) > _KEPT_WORDS:
+            self.clear()
+        found = self[token] = self._weights.of(token)
+        return found
+
+
 class WeightCache:
     """Weights of words, kept while many pairs are compared."""
 
     def __init__(self, weights: TokenWeights) -> None:
-        self._weights = weights
-        self._known: dict[str, float] = {}
+        self._of = _Known(weights).__getitem__
 
     def sums(self, offer: OfferView) -> Sums:
         """Return the sums of an offer; they are kept with it, as it is compared with many."""
@@ -83,7 +97,7 @@ class WeightCache:
             return kept[1]
         # In one order, so that sums do not differ by a last bit between processes.
         words = list(offer.token_set)
-        ranked = sorted(zip(self.of_all(words), words, strict=True), reverse=True)
+        ranked = sorted(zip(map(self._of, words), words, strict=True), reverse=True)
         sums = Sums(
             sum(weight for weight, _ in ranked),
             self.total(offer.all_set),
@@ -96,29 +110,16 @@ class WeightCache:
 
     def total(self, tokens: Iterable[str]) -> float:
         """Sum of the weights."""
-        return sum(self.of_all(tokens))
+        return sum(map(self._of, tokens))
 
     def squares(self, tokens: Iterable[str]) -> float:
         """Sum of the squared weights."""
-        found = self.of_all(tokens)
+        found = list(map(self._of, tokens))
         return sum(map(mul, found, found))
-
-    def of_all(self, tokens: Iterable[str]) -> list[float]:
-        """Return the weights of words, in their order."""
-        words = list(tokens)
-        found = list(map(self._known.get, words))
-        return [
-            self.of(word) if weight is None else weight for weight, word in zip(found, words, strict=True)
-        ]
 
     def of(self, token: str) -> float:
         """Return the weight of one word."""
-        found = self._known.get(token)
-        if found is None:
-            if len(self._known) > 100_000:
-                self._known.clear()
-            found = self._known[token] = self._weights.of(token)
-        return found
+        return self._of(token)
 
 
 def pair_features(a: OfferView, b: OfferView, cosine: float, weights: WeightCache) -> list[float]:

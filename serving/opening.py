@@ -21,9 +21,13 @@ def open_engine(settings: Settings) -> Engine:
     StoreError
         When the store cannot be opened.
     """
-    engine = _joined(settings)
-    # Weights, words and bans stay for good. Searching hundreds of thousands of them for cycles again and again would
-    # hold up listings, a tenth of a second at a time.
+    # Weights, words and bans stay for good. Searching hundreds of thousands of them for cycles again and again takes a
+    # second while they are loaded, and would hold up listings afterwards, a tenth of a second at a time.
+    gc.disable()
+    try:
+        engine = _joined(settings)
+    finally:
+        gc.enable()
     gc.collect()
     gc.freeze()
     return engine

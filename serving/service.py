@@ -49,7 +49,6 @@ def front(app: ASGIApp, ours: ASGIApp) -> ASGIApp:
 
 def settle() -> None:
     """Take what was loaded out of the collector's sight: it stays, and looking at it takes half a second."""
-    gc.collect()
     gc.freeze()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,10 +23,13 @@ class Interval:
     high: float
 
 
+@lru_cache(maxsize=4)  # systems and attacks are measured on the same few sets of items; one takes some 40 MB
 def draw_counts(n: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
-    """Return how often each of n items is drawn, n at a time with replacement; shape (draws, n), float64."""
+    """Return how often each of n items is drawn, n at a time with replacement; shape (draws, n), float64, read-only."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
+    counts.flags.writeable = False
+    return counts
 
 
 def interval(values: np.ndarray) -> Interval:

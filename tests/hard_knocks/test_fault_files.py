@@ -120,6 +120,7 @@ def real(faults, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     made.victim.stop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["model.safetensors"])
 def test_a_bundle_that_rots_under_the_service(faults, real: Real, name: str) -> None:
     path = real.bundle / name

@@ -31,6 +31,7 @@ def test_workers_killed_under_load_are_replaced(faults, victim, long):
     victim.check(stop=False)
 
 
+@pytest.mark.long
 def test_the_first_process_killed_leaves_nothing_behind(faults, services, victim):
     """Its workers end with it, one that is not ready too, so that it can be started again on the same port."""
     killed = victim.workers()[0]
@@ -129,6 +130,7 @@ def start(faults, tmp_path: Path) -> Iterator[object]:
         victim.stop()
 
 
+@pytest.mark.long
 def test_the_clock_jumps(faults, start, tmp_path, long):
     """Back by an hour and on again, by days too: order comes from numbers, so the chain verifies and nothing stops."""
     library = faketime()

@@ -177,6 +177,7 @@ def no_handle_for_a_new_connection(faults, victim, server) -> None:
     victim.wait_more()
 
 
+@pytest.mark.long
 def test_postgresql_becomes_read_only_and_goes_away(faults, start, server, long):
     """Workers that are killed while it is away can load nothing: they say so, and are ready when it is back."""
     victim = start(server.get_uri())

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from features.taxonomy import load_taxonomy
 from serving.batch.crew import ALONE, HELD, Crew
@@ -112,6 +113,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path):
     assert stages == sorted(stages[:-1]) + stages[-1:], "no run loses what one before it has done"
 
 
+@pytest.mark.long
 def test_the_command_goes_on_after_it_was_killed_with_its_processes(tmp_path, long):
     """Quick: killed while the other process loads, which no machine does in no time; long: after it has worked."""
     count, wanted = (6_500, ALONE + HELD) if long else (1_900, ALONE)

@@ -76,6 +76,7 @@ def test_without_ray_the_message_says_how_to_install_it(monkeypatch):
         pass
 
 
+@pytest.mark.long
 def test_the_output_is_that_of_one_machine_though_an_actor_was_killed(engine, predictor, folder):
     plan = plan_for(SETTINGS, predictor.taxonomy.codes, block=20)
     folders = folder.parent / "alone", folder.parent / "ray"

@@ -86,6 +86,7 @@ def test_a_second_run_adds_no_decision(shown):
     assert decided(store) == before == len(sample_listings()) + 1
 
 
+@pytest.mark.long
 def test_a_demonstration_that_is_terminated_takes_its_service_along(tmp_path):
     port = free_port()
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}

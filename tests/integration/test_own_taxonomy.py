@@ -163,6 +163,7 @@ def test_a_file_is_read_by_the_teams_own_column_map(folder, environ, bundle):
     assert row["p_bisphenol_a"] > 0.3
 
 
+@pytest.mark.long
 def test_the_new_hazard_is_evaluated_promoted_and_served(folder, environ, bundle):
     own = {VARIABLE: "ours"}
     code, said = run(folder, environ, "evaluate", "bundle", "--data", ".", "--output", "report", **own)

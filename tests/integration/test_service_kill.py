@@ -167,6 +167,7 @@ def test_the_service_killed_under_load(store_url, start, long):
     check(store_url, first.answers | second.answers)
 
 
+@pytest.mark.long
 def test_postgresql_killed_under_the_service(start):
     """The server goes away under load and comes back; the service answers 503 meanwhile and goes on by itself."""
     pgserver = pytest.importorskip(

@@ -130,7 +130,7 @@ def own_server():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("how", [pytest.param("stop", marks=pytest.mark.long), "kill"])
 def test_postgresql_restarts_under_load(own_server, tmp_path, workers, how):
     """The server goes away under load and comes back; the same process goes on by itself, nothing is lost."""
     url = own_server.get_uri()

@@ -124,6 +124,7 @@ async def load(address, act):
     return answers
 
 
+@pytest.mark.long
 def test_every_worker_takes_the_new_champion_and_none_a_damaged_one(served, tmp_path):
     address, database = served
     good = bundle_named("other", tmp_path / "other")

@@ -70,8 +70,11 @@ def simulate(goods, size, rate, agreement, strata=1, seed=0, wrong=1.0):
     "case",
     [
         {"goods": 2_000, "size": 200, "rate": 0.1, "agreement": 1.0},
-        {"goods": 2_000, "size": 60, "rate": 0.2, "agreement": 0.5},
-        {"goods": 1_000, "size": 150, "rate": 0.07, "agreement": 0.5, "strata": 5},
+        pytest.param({"goods": 2_000, "size": 60, "rate": 0.2, "agreement": 0.5}, marks=pytest.mark.long),
+        pytest.param(
+            {"goods": 1_000, "size": 150, "rate": 0.07, "agreement": 0.5, "strata": 5},
+            marks=pytest.mark.long,
+        ),
         pytest.param({"goods": 2_000, "size": 300, "rate": 0.02, "agreement": 0.5}, marks=pytest.mark.long),
         pytest.param(
             {"goods": 2_000, "size": 100, "rate": 0.1, "agreement": 0.5, "strata": 5, "seed": 3},

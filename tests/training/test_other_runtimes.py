@@ -71,6 +71,7 @@ def served(tracking, tmp_path_factory):
         process.wait(60)
 
 
+@pytest.mark.long
 def test_the_server_scores_as_the_library_does(served):
     answer = served.post("/invocations", json={"dataframe_records": LISTINGS})
     assert answer.status_code == 200, answer.text
@@ -83,6 +84,7 @@ def test_the_server_scores_as_the_library_does(served):
         assert [row[f"p_{code}"] for row in rows] == pytest.approx(direct.p[:, k].tolist(), abs=1e-12)
 
 
+@pytest.mark.long
 def test_the_input_example_that_was_logged_is_answered(served, tracking):
     mlflow.set_tracking_uri(tracking)
     model = mlflow.models.get_model_info("models:/starter@champion")
@@ -95,6 +97,7 @@ def test_the_input_example_that_was_logged_is_answered(served, tracking):
     assert set(row) == {column.name for column in model.signature.outputs}
 
 
+@pytest.mark.long
 def test_a_body_that_does_not_fit_the_signature_is_refused_by_name(served):
     answer = served.post("/invocations", json={"dataframe_records": [{"name": "no title"}]})
     assert answer.status_code == 400

@@ -9,6 +9,7 @@ from pathlib import Path
 from serving.doors import Engine
 from serving.predictor import load_predictor
 from serving.settings import Settings
+from serving.unswept import unswept
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -21,13 +22,10 @@ def open_engine(settings: Settings) -> Engine:
     StoreError
         When the store cannot be opened.
     """
-    # Weights, words and bans stay for good. Searching hundreds of thousands of them for cycles again and again takes a
-    # second while they are loaded, and would hold up listings afterwards, a tenth of a second at a time.
-    gc.disable()
-    try:
+    with unswept():
         engine = _joined(settings)
-    finally:
-        gc.enable()
+    # Weights, words and bans stay for good. Searching hundreds of thousands of them for cycles again and again would
+    # hold up listings, a tenth of a second at a time.
     gc.collect()
     gc.freeze()
     return engine

@@ -31,6 +31,7 @@ from serving.policy.evaluation import (
     risk_rank,
 )
 from serving.settings import STARTER, Settings
+from serving.unswept import unswept
 from training.scores import BASES, Scores
 
 _EXPLAINED_HAZARDS = 3
@@ -253,6 +254,7 @@ class Predictor:
         )
 
 
+@unswept()
 def load_predictor(settings: Settings, clock: Clock = utc_now) -> Predictor:
     """Load the bundle and the policy that the settings name.
 

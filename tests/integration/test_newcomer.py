@@ -90,6 +90,7 @@ def serve(folder, environ, arguments, work):
         log.close()
 
 
+@pytest.mark.long
 def test_from_files_to_answers_without_reading_source(folder, environ):
     code, said = run(folder, environ, "init")
     assert code == 0, said

@@ -180,7 +180,7 @@ class Person:
         self.context = browser.new_context(locale=language, viewport={"width": 1366, "height": 860})
         self.service, self.name = service, name
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.outside: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", self._note)

@@ -132,6 +132,7 @@ def test_from_files_to_answers_without_reading_source(folder, environ):
     assert json.loads(said)[0]["version"] == version[1]
 
 
+@pytest.mark.long
 def test_a_second_init_does_not_overwrite_what_was_changed(folder, environ):
     code, said = run(folder, environ, "init")
     assert code == 2

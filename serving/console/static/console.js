@@ -18,16 +18,16 @@
     const next = all[Math.min(Math.max(at + by, 0), all.length - 1)];
     (next.querySelector("a") || next).focus();
   };
-  let went = 0;
+  let went = -Infinity;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || document.querySelector("dialog[open]")) return;
     const key = event.key;
-    if (performance.now() - went < 1500) {
-      went = 0;
+    if (event.timeStamp - went < 1500) {
+      went = -Infinity;
       const there = { o: "/console", q: "/console/queue" }[key];
       if (there) { event.preventDefault(); location.assign(there); return; }
     }
-    if (key === "g") { went = performance.now(); return; }
+    if (key === "g") { went = event.timeStamp; return; }
     if (key === "?") { document.getElementById("keys").showModal(); event.preventDefault(); return; }
     if (key === "j" || key === "k") { step(key === "j" ? 1 : -1); event.preventDefault(); return; }
     if (/^[a-z]$/.test(key) && press(key)) event.preventDefault();

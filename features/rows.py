@@ -291,7 +291,13 @@ def parquet_batches(path: Path, rows: int, first: int = 0) -> Iterator[pa.Record
                 skip = max(skip - batch.num_rows, 0)
     except UnpackedError as error:
         raise ReadError(f"{path.name}, after row {number:,}: {error}") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except ReadError:
+        raise
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+    ) as error:  # columns that disagree with the header are the last
         raise ReadError(
             f"{path.name}: not a whole Parquet file (after row {number}: {str(error).splitlines()[0][:160]}); "
             "a copy that was cut short looks like this: fetch or write it again"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+import orjson
 from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
 
 from features.errors import UserError
@@ -104,6 +105,10 @@ class Entry:
 
     Attributes
     ----------
+    key
+        Marketplace ("" where not given) and id of the item.
+    written
+        The item as JSON: read, it takes five times the memory, and most are never looked at again.
     state
         ``quarantined`` entries match nobody until a person releases them.
     upheld, overturned
@@ -118,7 +123,8 @@ class Entry:
 
     ban_id: str
     bank: str
-    item: Listing
+    key: tuple[str, str]
+    written: bytes
     reason: str
     notice: Notice | None
     actor: str
@@ -131,15 +137,21 @@ class Entry:
     mark: bytes = b""
     photos: tuple[str, ...] = ()
 
+    @property
+    def item(self) -> Listing:
+        """The item, read anew each time."""
+        return parse_listing(orjson.loads(self.written))
+
     def to_json(self) -> dict[str, Any]:
         """Return what people and programs see of it."""
+        item = self.item
         return {
             "ban_id": self.ban_id,
             "bank": self.bank,
             "state": self.state,
-            "title": self.item.title,
-            "seller_id": self.item.seller.id if self.item.seller else None,
-            "images": [self._image(at, reference) for at, reference in enumerate(self.item.images)],
+            "title": item.title,
+            "seller_id": item.seller.id if item.seller else None,
+            "images": [self._image(at, reference) for at, reference in enumerate(item.images)],
             "reason": self.reason,
             "notice": self.notice.model_dump() if self.notice else None,
             "placed_by": self.actor,
@@ -240,10 +252,12 @@ class BanBook:
 def _entry(row: Row) -> Entry:
     body = row.body
     notice = body.get("notice")
+    item = parse_listing(body["item"])  # what is damaged is to be known at the start
     return Entry(
         ban_id=row.ban_id,
         bank=row.bank,
-        item=parse_listing(body["item"]),
+        key=(item.marketplace or "", item.id),
+        written=orjson.dumps(body["item"]),
         reason=row.reason,
         notice=None if notice is None else Notice.model_validate(notice),
         actor=row.actor,

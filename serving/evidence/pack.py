@@ -206,7 +206,7 @@ class EvidenceDesk:
                 with reading(self.store.engine) as connection:
                     theirs = _kept_with(read_ban_photos(connection, entry.ban_id))
                     if not theirs:  # banned for its words: its photos may stand with a decision on it
-                        seq = read_photo_source(connection, entry.item.marketplace or "", entry.item.id)
+                        seq = read_photo_source(connection, *entry.key)
                         theirs = read_photos(connection, seq) if seq is not None else ()
             banned = None
             if entry is not None:

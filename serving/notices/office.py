@@ -203,9 +203,7 @@ class NoticeOffice:
             (
                 entry
                 for entry in self.bans.desk.book.entries.values()
-                if entry.notice == about
-                and (entry.item.marketplace or "", entry.item.id) == key
-                and entry.state != "lifted"
+                if entry.notice == about and entry.key == key and entry.state != "lifted"
             ),
             None,
         )

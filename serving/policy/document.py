@@ -184,8 +184,11 @@ def _walk(node: yaml.Node, where: Where) -> Iterator[tuple[Where, int, str]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            inner = (*where, str(key.value))
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                yield where, line, "got a list or a mapping as a key, expected a word"
+                continue
+            inner = (*where, key.value)
             yield inner, line, "this key is given twice" if key.value in seen else ""
             seen.add(key.value)
             yield from _walk(value, inner)
@@ -201,7 +204,9 @@ def _tree(text: str, name: str) -> tuple[Any, dict[Where, int]]:
             raise PolicyError(name, (PolicyProblem(1, "(policy)", "YAML aliases (*name) are not used here"),))
         root = yaml.compose(text, yaml.SafeLoader)
         places = [] if root is None else list(_walk(root, ()))
-        repeated = tuple(PolicyProblem(line, ".".join(map(str, w)), bad) for w, line, bad in places if bad)
+        repeated = tuple(
+            PolicyProblem(line, ".".join(map(str, w)) or "(policy)", bad) for w, line, bad in places if bad
+        )
         if repeated:
             raise PolicyError(name, repeated)
         return yaml.safe_load(text), {(): 1} | {where: line for where, line, _ in places}

@@ -206,9 +206,7 @@ class AppealDesk:
         return [
             entry.ban_id
             for entry in self.bans.desk.book.entries.values()
-            if entry.state != "lifted"
-            and entry.notice is None
-            and (entry.item.marketplace or "", entry.item.id) == key
+            if entry.state != "lifted" and entry.notice is None and entry.key == key
         ]
 
     def _free_banks(self, decision: StoredDecision, actor: str) -> None:

@@ -98,6 +98,12 @@ def test_a_parquet_file_that_ends_a_process_which_asks_for_its_columns_is_refuse
     read(sound, ROWS)
 
 
+def test_a_parquet_file_whose_parts_disagree_about_its_columns_is_refused():
+    """A fuzzer's find."""
+    sound = Path(__file__).parents[1] / "files" / "columns_that_disagree.parquet"
+    assert "not a whole Parquet file" in read(sound, ROWS)
+
+
 def test_parquet_text_that_is_not_utf_8_is_refused(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

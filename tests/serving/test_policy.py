@@ -267,6 +267,10 @@ def test_an_unknown_key_is_named_with_its_line():
         ("- a\n", "valid dictionary"),
         ("version: [\n", "cannot be read"),
         ('version: "t"\nversion: "u"\n', "p.yaml:2: version: this key is given twice"),
+        (
+            'version: "t"\n? [a, b]\n: c\n',
+            "p.yaml:2: .policy.: got a list or a mapping as a key, expected a word",
+        ),
         ("a: &x 1\nb: *x\n", "aliases"),
         ("a: !!python/object:os.system {}\n", "cannot be read"),
         ("[" * 3000, "cannot be read|nested too deeply"),

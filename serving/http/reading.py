@@ -23,6 +23,10 @@ from serving.http.problems import (
 DIGITS_MAX = 18
 """More digits than this are no count of anything, and fit no database integer."""
 
+SHORT_DIGITS = 4
+"""A body whose declared length has no more digits is let come though nobody reads it. Cut off while it is being sent,
+its sender would not get to see the answer."""
+
 _CLOSE = {"Connection": "close"}
 _NAMED_MAX = 20
 _ODD = "expected names once, whole characters, none of them null, and numbers of at most 18 digits"
@@ -41,12 +45,21 @@ def check_type(request: Request) -> None:
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if media.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
         got = declared[:100] or "no Content-Type"
-        raise ProblemError(WRONG_TYPE, f"Got {got!r}, expected 'application/json' in UTF-8.", headers=_CLOSE)
+        problem = f"Got {got!r}, expected 'application/json' in UTF-8."
+        raise ProblemError(WRONG_TYPE, problem, headers=_unread(request))
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise ProblemError(
-            WRONG_TYPE, f"Got Content-Encoding {coding[:40]!r}, expected none.", headers=_CLOSE
+            WRONG_TYPE, f"Got Content-Encoding {coding[:40]!r}, expected none.", headers=_unread(request)
         )
+
+
+def _unread(request: Request) -> dict[str, str]:
+    """Say what becomes of the connection of a request whose body is not read."""
+    given = request.headers
+    declared = given.get("content-length", "0")
+    short = declared.isascii() and declared.isdigit() and len(declared) <= SHORT_DIGITS
+    return {} if short and "expect" not in given and "transfer-encoding" not in given else _CLOSE
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:

@@ -16,6 +16,7 @@ import orjson
 from prometheus_client import Counter, Histogram
 
 from serving.http.problems import CONTENT_TYPE, ProblemError, body
+from serving.http.reading import SHORT_DIGITS
 from serving.logs import event
 from serving.metrics import Metrics
 
@@ -24,7 +25,6 @@ ONE = "/v1/score"
 KNOCK = "knock"
 """Where the scope of a request has its `Knock`."""
 
-_SHORT_DIGITS = 4
 _METHOD = "POST"
 
 log = logging.getLogger("serving.access")
@@ -116,7 +116,7 @@ class TurningAway:
         began = time.perf_counter()
         given = dict(headers)
         declared = given.get(b"content-length", b"")
-        short = declared.isdigit() and len(declared) <= _SHORT_DIGITS and b"expect" not in given
+        short = declared.isdigit() and len(declared) <= SHORT_DIGITS and b"expect" not in given
         made = _refusal(problem, str(uuid.uuid4()), close=not short)
         self._note(path, problem, began)
         return made

@@ -139,6 +139,17 @@ def test_bad_input_is_a_problem(served, content, headers, status):
     assert response.status_code == status and response.headers["content-type"] == "application/problem+json"
 
 
+def test_who_is_refused_while_still_sending_gets_to_see_why(served):
+    """A client that sends head and body apart: cut off in between, it would see a reset and not the answer."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as raw:
+        raw.sendall(
+            b"POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n"
+        )
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 415")
+        raw.sendall(b"{}GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
 def test_thirty_megabytes_are_refused_unread(served):
     response = served.http.post("/v1/score", content=b" " * 30_000_000, headers=JSON)
     assert response.status_code == 413 and response.json()["status"] == 413

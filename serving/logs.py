@@ -64,10 +64,6 @@ def frames(error: BaseException) -> list[str]:
 def configure(stream: TextIO) -> None:
     """Send the service's log lines to a stream, once, whatever the server around it set up."""
     logger = logging.getLogger(LOGGER)
-    # A library that reads its own file of loggers, as migrations of others do, turns off all that it does not name.
-    for name, one in list(logging.Logger.manager.loggerDict.items()):
-        if name.startswith(f"{LOGGER}.") and isinstance(one, logging.Logger):
-            one.disabled = False
     if any(isinstance(handler.formatter, JsonFormatter) for handler in logger.handlers):
         return
     handler = logging.StreamHandler(stream)

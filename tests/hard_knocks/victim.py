@@ -62,6 +62,7 @@ class Victim:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(FILES)]), "BENTOML_DO_NOT_TRACK": "true",
             "OMP_NUM_THREADS": "1", "LISTING_RISK_LOG": "json", "LISTING_RISK_STORE": store,
             "LISTING_RISK_WORKERS": "2", "XDG_STATE_HOME": str(folder),
+            "BENTOML_HOME": str(folder / f"bentoml-{self.port}"),
         } | env  # fmt: skip
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(

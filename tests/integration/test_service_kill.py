@@ -41,6 +41,7 @@ class Service:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "files")]),
             "BENTOML_DO_NOT_TRACK": "true", "OMP_NUM_THREADS": "1", "LISTING_RISK_LOG": "off",
             "LISTING_RISK_STORE": url, "LISTING_RISK_WORKERS": "2", "XDG_STATE_HOME": str(log.parent),
+            "BENTOML_HOME": str(log.with_name(f"bentoml-{self.port}")),
         }  # fmt: skip
         self.log = log
         with log.open("wb") as out:

@@ -44,9 +44,11 @@ class Served:
     def __init__(self, log: Path, target: str = "stub_service:service", **env: str) -> None:
         self.port, self.log = free_port(), log
         self.stream = log.open("wb")
+        # BentoML empties the folder of the counters at a start: two services that tests run at once must not share it.
+        own = {"BENTOML_HOME": str(log.with_name(f"bentoml-{self.port}"))}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bentoml", "serve", target, "--port", str(self.port)],
-            cwd=FILES, env=environment(**env), stdout=self.stream, stderr=subprocess.STDOUT, start_new_session=True,
+            cwd=FILES, env=environment(**own, **env), stdout=self.stream, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ def run_here(notebook: nbformat.NotebookNode) -> bool:
     finally:
         plt.close("all")
         InteractiveShell.clear_instance()
+        logging.disable(logging.NOTSET)  # a notebook may want quiet; the tests after it do not
 
 
 def run_in_a_kernel(notebook: nbformat.NotebookNode) -> bool:

@@ -399,20 +399,6 @@ def test_a_failure_is_500_without_text_in_answer_or_log(client_of, capsys):
     }
 
 
-def test_a_library_that_sets_up_logging_for_itself_does_not_silence_the_service(client_of, capsys):
-    logger = logging.getLogger("serving")
-    handlers, logger.handlers = logger.handlers, []
-    try:
-        logging.getLogger(
-            "serving.access"
-        ).disabled = True  # as `logging.config.fileConfig` does with what is not named
-        client_of(log="json").post("/v1/score", json=listing())
-    finally:
-        logger.handlers = handlers
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["status"] for line in lines if line["event"] == "request"] == [200]
-
-
 def test_counters_are_labelled_by_template_and_stay_few(client):
     for i in range(20):
         client.get(f"/nothing/{i}")

@@ -48,7 +48,8 @@ class Served:
         own = {"BENTOML_HOME": str(log.with_name(f"bentoml-{self.port}"))}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bentoml", "serve", target, "--port", str(self.port)],
-            cwd=FILES, env=environment(**own, **env), stdout=self.stream, stderr=subprocess.STDOUT, start_new_session=True,
+            cwd=FILES, env=environment(**own, **env), stdout=self.stream, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
 

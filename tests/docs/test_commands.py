@@ -40,8 +40,11 @@ _NOTE = re.compile(r"<!-- (first|where (\w+) is|typed|not run): (.*?) -->")
 _SHELL = re.compile(r"[|<>;&$`*]")
 # These start processes that outlive or replace their own.
 _IN_A_PROCESS = ("serve", "demo", "demo-loop")
-# Typed by tests/integration/test_demo_loop.py, and here with --long.
-_TYPED_ELSEWHERE = ("listing-risk demo-loop --output loop",)
+# These take long, and what they do has tests of its own, in test_demo_loop.py and test_registry.py; typed with --long.
+_TYPED_ELSEWHERE = (
+    "listing-risk demo-loop --output loop",
+    "listing-risk train --config mine/listing-risk.yaml --data mine --as-of 2025-12-31 --output bundle --track",
+)
 
 
 @dataclass

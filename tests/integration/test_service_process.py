@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -148,7 +150,9 @@ def test_who_is_refused_while_still_sending_gets_to_see_why(served):
         raw.sendall(
             b"POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n"
         )
-        assert raw.recv(65_536).startswith(b"HTTP/1.1 415")
+        refused = HTTPResponse(raw)
+        refused.begin()
+        assert refused.status == 415 and json.loads(refused.read())["status"] == 415
         raw.sendall(b"{}GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert raw.recv(65_536).startswith(b"HTTP/1.1 200")
 

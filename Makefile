@@ -96,7 +96,7 @@ benchmark-relisting: $(VENV)/.everything
 
 # About an hour on two cores: faults and attacks in their long form, what only runs here, then twenty minutes of load.
 hard-knocks: $(VENV)/.everything
-	@echo "faults and attacks in their long form, about 40 minutes on two cores; then the soak, 21 minutes"
+	@echo "faults and attacks in their long form, about 45 minutes on two cores; then the soak, 21 minutes"
 	$(BIN)/python -m pytest tests/hard_knocks tests/integration/test_service_kill.py \
 		tests/integration/test_store_kill.py tests/integration/test_index_kill.py tests/integration/test_batch_kill.py \
 		tests/docs/test_commands.py tests/notebooks --long $(PYTEST_ARGS)

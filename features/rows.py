@@ -293,11 +293,8 @@ def parquet_batches(path: Path, rows: int, first: int = 0) -> Iterator[pa.Record
         raise ReadError(f"{path.name}, after row {number:,}: {error}") from None
     except ReadError:
         raise
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-    ) as error:  # columns that disagree with the header are the last
+    # Columns that disagree with the header are a plain ValueError, as is text that is not UTF-8.
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ReadError(
             f"{path.name}: not a whole Parquet file (after row {number}: {str(error).splitlines()[0][:160]}); "
             "a copy that was cut short looks like this: fetch or write it again"

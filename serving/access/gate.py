@@ -152,9 +152,8 @@ class AccessGate:
 
     async def _admit(self, request: Request, receive: Receive) -> Receive:
         path, method = request.url.path, request.method
-        if (
-            "\0" in path or b"%00" in request.scope["query_string"]
-        ):  # nothing is named so, and PostgreSQL takes none
+        # Nothing is named so, and PostgreSQL takes none.
+        if "\0" in path or b"%00" in request.scope["query_string"]:
             raise ProblemError(NOT_FOUND, "The address holds a null character; see /docs.")
         asked = self._table.permission(method, path)
         if asked is None:

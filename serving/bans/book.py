@@ -108,7 +108,7 @@ class Entry:
     key
         Marketplace ("" where not given) and id of the item.
     written
-        The item as JSON: read, it takes five times the memory, and most are never looked at again.
+        The item as JSON: read, it takes eight times the memory, and most are never looked at again.
     state
         ``quarantined`` entries match nobody until a person releases them.
     upheld, overturned

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from serving.access.table import PUBLIC, TABLE
-from serving.http.problems import FORBIDDEN, INTERNAL, NOT_READY, NOT_RECORDED, OVERLOADED, SIGN_IN, Kind
+from serving.http.problems import (
+    FORBIDDEN,
+    INTERNAL,
+    NOT_FOUND,
+    NOT_READY,
+    NOT_RECORDED,
+    OVERLOADED,
+    SIGN_IN,
+    Kind,
+)
 
 SCHEMES: Mapping[str, Any] = {
     "key": {
@@ -18,7 +27,9 @@ SCHEMES: Mapping[str, Any] = {
     }
 }
 _ASKED = {(method, re.sub(r":\w+}", "}", path)): permission for (method, path), permission in TABLE.items()}
-_GUARDED = (SIGN_IN, FORBIDDEN, OVERLOADED, INTERNAL, NOT_RECORDED, NOT_READY)
+_OPEN = (NOT_FOUND,)
+"""Whatever is asked: an address that holds a null character."""
+_GUARDED = (*_OPEN, SIGN_IN, FORBIDDEN, OVERLOADED, INTERNAL, NOT_RECORDED, NOT_READY)
 
 
 def guarded(
@@ -51,7 +62,8 @@ def _guarded(
     operation: Mapping[str, Any], permission: str, problems: Callable[[tuple[Kind, ...]], dict[str, Any]]
 ) -> dict[str, Any]:
     if permission == PUBLIC:
-        return {**operation, "security": []}
+        responses = {**problems(_OPEN), **operation["responses"]}
+        return {**operation, "security": [], "responses": dict(sorted(responses.items()))}
     responses = {**problems(_GUARDED), **operation["responses"]}
     return {
         **operation,

@@ -57,9 +57,13 @@ def check_type(request: Request) -> None:
 def _unread(request: Request) -> dict[str, str]:
     """Say what becomes of the connection of a request whose body is not read."""
     given = request.headers
-    declared = given.get("content-length", "0")
-    short = declared.isascii() and declared.isdigit() and len(declared) <= SHORT_DIGITS
-    return {} if short and "expect" not in given and "transfer-encoding" not in given else _CLOSE
+    come = is_short(given.get("content-length", "0")) and not {"expect", "transfer-encoding"} & set(given)
+    return {} if come else _CLOSE
+
+
+def is_short(declared: str | bytes) -> bool:
+    """Whether a declared length is one of a body that is let come; see `SHORT_DIGITS`."""
+    return declared.isascii() and declared.isdigit() and len(declared) <= SHORT_DIGITS
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:

@@ -16,7 +16,7 @@ import orjson
 from prometheus_client import Counter, Histogram
 
 from serving.http.problems import CONTENT_TYPE, ProblemError, body
-from serving.http.reading import SHORT_DIGITS
+from serving.http.reading import is_short
 from serving.logs import event
 from serving.metrics import Metrics
 
@@ -115,8 +115,7 @@ class TurningAway:
             return Knock(self)
         began = time.perf_counter()
         given = dict(headers)
-        declared = given.get(b"content-length", b"")
-        short = declared.isdigit() and len(declared) <= SHORT_DIGITS and b"expect" not in given
+        short = is_short(given.get(b"content-length", b"")) and b"expect" not in given
         made = _refusal(problem, str(uuid.uuid4()), close=not short)
         self._note(path, problem, began)
         return made

@@ -57,8 +57,15 @@ def test_every_route_is_in_it_and_nothing_else(document, client):
 def test_every_problem_a_body_can_meet_is_documented(document):
     for path in ("/v1/score", "/v1/score-many"):
         responses = document["paths"][path]["post"]["responses"]
-        met = {str(kind.status) for kind in KINDS if kind.status not in (404, 405)}
+        met = {str(kind.status) for kind in KINDS if kind.status != 405}
         assert set(responses) == met | {"200"}
+
+
+def test_any_operation_may_meet_an_address_that_names_nothing(document, client):
+    """The gate refuses a null character before it looks at anything else."""
+    for path in ("/livez", "/v1/score"):
+        assert client.get(f"{path}?a=%00").status_code == 404
+    assert all("404" in one["responses"] for methods in document["paths"].values() for one in methods.values())
 
 
 def test_limits_are_told(document):

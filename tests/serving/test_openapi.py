@@ -65,7 +65,9 @@ def test_any_operation_may_meet_an_address_that_names_nothing(document, client):
     """The gate refuses a null character before it looks at anything else."""
     for path in ("/livez", "/v1/score"):
         assert client.get(f"{path}?a=%00").status_code == 404
-    assert all("404" in one["responses"] for methods in document["paths"].values() for one in methods.values())
+    assert all(
+        "404" in one["responses"] for methods in document["paths"].values() for one in methods.values()
+    )
 
 
 def test_limits_are_told(document):

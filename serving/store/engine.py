@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from serving.store.errors import DamagedTextError, NotDurableError, SchemaError, StoreUnavailableError
 from serving.store.outage import cause_of
 from serving.store.turns import Turns
+from serving.store.visits import Visits
 
 BUSY_TIMEOUT_MS = 5_000
 # Any fixed number: every writer of one PostgreSQL database queues for this lock, so the chain stays one line.
@@ -23,6 +24,7 @@ WRITER_LOCK = 0x6C72_6175_6469_74
 HEAD_REVISION = "0007"
 _WRITES = "listing_risk_writes"
 _TURNS = "listing_risk_turns"
+_VISITS = "listing_risk_visits"
 _SQLITE_PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -98,7 +100,7 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         turns = Turns(str(parsed.database))
         event.listen(engine, "engine_disposed", lambda _: turns.close())
-        return engine.execution_options(**{_TURNS: turns})
+        return engine.execution_options(**{_TURNS: turns, _VISITS: Visits()})
     engine = sa.create_engine(
         parsed,
         connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 5},
@@ -161,6 +163,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     courtesy = turns.turn(BUSY_TIMEOUT_MS / 1000) if turns else nullcontext()
     try:
         with (
+            _visit(engine),
             courtesy,
             engine.connect().execution_options(**{_WRITES: True}) as connection,
             connection.begin(),
@@ -172,12 +175,32 @@ def writing(engine: Engine) -> Iterator[Connection]:
         raise
 
 
+def _visit(engine: Engine) -> AbstractContextManager[None]:
+    visits: Visits | None = engine.get_execution_options().get(_VISITS)
+    return visits.visit() if visits else nullcontext()
+
+
+@contextmanager
+def afresh(engine: Engine, *, alone: bool) -> Iterator[None]:
+    """Let go of all connections; what is done within is done with new ones.
+
+    Parameters
+    ----------
+    alone
+        On SQLite, with no other connection beside them. Reads that take long are not waited for.
+    """
+    visits: Visits | None = engine.get_execution_options().get(_VISITS)
+    with visits.alone() if visits and alone else nullcontext():
+        engine.dispose()
+        yield
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a read transaction: one consistent view, however long it is read."""
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     try:
-        with engine.connect().execution_options(**options) as connection, connection.begin():
+        with _visit(engine), engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
     except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         if is_outage(error):

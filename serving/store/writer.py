@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 
 from serving.store import schema
 from serving.store.chain import START, Head
-from serving.store.engine import is_outage, unavailable, writing
+from serving.store.engine import afresh, is_outage, unavailable, writing
 from serving.store.errors import BusyError, InvalidRecordError, StoreError, StoreUnavailableError
 from serving.store.group import Recorded, begin_group
 from serving.store.outage import Cause
@@ -303,7 +303,7 @@ class Writer:
 
     def _recover(self) -> None:
         """Try again with growing pauses until the database takes a write."""
-        pause = self._limits.first_retry_s
+        pause, problem = self._limits.first_retry_s, self._problem
         while True:
             with self._condition:
                 if self._closing:
@@ -312,13 +312,14 @@ class Writer:
                 if self._closing:
                     return
             try:
-                self._engine.dispose()
-                self._probe()
+                with afresh(self._engine, alone=problem is not None and problem.cause == "read-only"):
+                    self._probe()
             except Exception as error:  # the thread must outlive whatever keeps the database away
                 pause = min(pause * 2, self._limits.last_retry_s)
+                problem = error if isinstance(error, StoreUnavailableError) else unavailable(error)
                 with self._condition:
                     self._failures += 1
-                    self._problem = error if isinstance(error, StoreUnavailableError) else unavailable(error)
+                    self._problem = problem
                 continue
             with self._condition:
                 self._problem = None

@@ -10,13 +10,28 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+
+from serving.store import Store
+from serving.store.engine import open_engine, reading
+from serving.store.writer import Writer
+
+HOLDS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT 1 FROM decisions").fetchall()
+print("open", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -92,6 +107,45 @@ def test_sqlite_is_locked_may_not_grow_and_becomes_read_only(faults, victim, tmp
         if may_lock_files(tmp_path):  # else PostgreSQL's read-only stands for it
             suffer(victim, unchangeable(*files), "read-only", words="may only be read")
     victim.check(stop=False)
+
+
+def test_who_opens_a_store_that_may_only_be_read_writes_when_it_may(faults, tmp_path):
+    """SQLite gives a process one view of a file; opened for reading it stays so while any connection is open."""
+    if not may_lock_files(tmp_path):
+        pytest.skip("files cannot be locked against root here")
+    file = tmp_path / "store.db"
+    with Store(str(file)):
+        pass
+    # Another worker, whose connection keeps the log where it is.
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"open\n"
+    engine, ended = open_engine(str(file)), threading.Event()
+
+    def reads(behind: float) -> None:
+        time.sleep(behind)
+        while not ended.is_set():
+            with reading(engine) as connection:
+                connection.exec_driver_sql("SELECT 1 FROM decisions").fetchall()
+                time.sleep(0.1)
+
+    with unchangeable(*(Path(f"{file}{end}") for end in ("", "-wal", "-shm"))):
+        threads = [threading.Thread(target=reads, args=(behind,)) for behind in (0, 0.05)]
+        for thread in threads:
+            thread.start()
+        writer = Writer(engine)
+        writer.doubt()
+        faults.wait_until(lambda: writer.state().cause == "read-only", "no right to write")
+    try:
+        faults.wait_until(lambda: writer.state().up, "the right to write")
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+        writer.close()
+        other.communicate()
 
 
 def test_the_disk_is_full_and_has_room_again(faults, start, tmp_path, long):

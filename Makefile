@@ -4,11 +4,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Of what is installed only a part is ever imported: python compiles that part when it is, in half the time.
+# pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nobody compiles us: each process would do it anew.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+COMPILE = -@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' features training serving benchmarks client tests \
+	$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null 2>&1
 PORT ?= 3000
 DATA ?= $(LISTING_RISK_DATA)
-WORKERS ?= 3
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help run stop test check pytest starter benchmark benchmark-serving benchmark-batch benchmark-relisting sample hard-knocks docs clean sbom release
@@ -33,11 +34,13 @@ $(BIN)/python:
 $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what serving needs (no torch) ..."
 	$(PIP) -e '.[images,matching]'
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything, with torch for the CPU; this takes some minutes ..."
 	$(PIP) -e '.[train,finetune,e5,images,matching,laboratory,postgresql,ray,spark,dev$(EXTRA)]'
+	$(COMPILE)
 	@touch $@ $(VENV)/.serving
 
 # EXTRA=,fuzz adds the fuzzer, which has wheels for Linux only.
@@ -59,7 +62,7 @@ test: $(VENV)/.everything
 	@$(MAKE) --no-print-directory --jobs 2 check pytest
 
 pytest: $(VENV)/.everything
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 starter: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }

@@ -6,8 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nobody compiles us: each process would do it anew.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
-COMPILE = -@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' features training serving benchmarks client tests \
-	$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null 2>&1
+COMPILE = @$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' features training serving benchmarks client tests \
+	$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null 2>&1 || true
 PORT ?= 3000
 DATA ?= $(LISTING_RISK_DATA)
 export OMP_NUM_THREADS ?= 1

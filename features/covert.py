@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -64,6 +64,12 @@ class _Found:
         return CovertEvidence(self.field, start, end, self.source.original[start:end], weight, kind)
 
 
+@cache
+def _packaged() -> CovertWeights:
+    source = resources.files("features").joinpath("covert_camera.yaml")
+    return CovertWeights(read_yaml(source.read_text(encoding="utf-8")))
+
+
 class CovertCameraDetector:
     """Scores text for covert cameras.
 
@@ -78,8 +84,7 @@ class CovertCameraDetector:
 
     @cached_property
     def _weights(self) -> CovertWeights:
-        source = self.path or resources.files("features").joinpath("covert_camera.yaml")
-        return CovertWeights(read_yaml(source.read_text(encoding="utf-8")))
+        return CovertWeights(read_yaml(self.path.read_text(encoding="utf-8"))) if self.path else _packaged()
 
     @property
     def version(self) -> int:

@@ -87,13 +87,19 @@ def lab_text(view: str, *, category: str, group: str, country: str, maker: str) 
     return " ".join(part for part in (view, *tokens) if part)
 
 
+@lru_cache(maxsize=2)
+def _matcher_of(taxonomy: Taxonomy) -> GroupMatcher:
+    # Half of what opening a bundle costs, and the same for every bundle of one taxonomy.
+    return GroupMatcher(taxonomy.groups)
+
+
 class Reader:
     """Reads listings with one taxonomy."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
         self._viewer = NameViewer(taxonomy)
-        self._matcher = GroupMatcher(taxonomy.groups)
+        self._matcher = _matcher_of(taxonomy)
 
     def read(self, listing: Listing) -> Reading:
         """Read one listing."""

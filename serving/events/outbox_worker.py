@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from serving import logs
@@ -33,6 +33,7 @@ class OutboxWorker:
         self._outbox = outbox
         self._also = also
         self._stopping = threading.Event()
+        self._wake: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="outbox", daemon=True)
 
     def start(self) -> OutboxWorker:
@@ -43,15 +44,20 @@ class OutboxWorker:
     def close(self, timeout_s: float = 20.0) -> None:
         """Stop; what is under way comes back when its lease ends."""
         self._stopping.set()
+        with suppress(RuntimeError):  # its loop is at an end already
+            self._wake()
         self._thread.join(timeout_s)
 
     async def _run(self) -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(ended.set)
         running: dict[str, asyncio.Task[Round]] = {}
         pause = self._outbox.limits.every_s
         while not self._stopping.is_set():
             failed = not all([await self._tried(self._deliver(running)), await self._tried(self._look())])
             pause = min(2 * pause, LONGEST_PAUSE_S) if failed else self._outbox.limits.every_s
-            await self._rest(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), pause)
         for task in running.values():
             task.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
@@ -65,12 +71,6 @@ class OutboxWorker:
                 if task is not None and not task.cancelled() and (failure := task.exception()) is not None:
                     log.warning("events: a delivery round failed (%s)", type(failure).__name__)
                 running[endpoint.endpoint_id] = asyncio.create_task(self._outbox.drain(endpoint))
-
-    async def _rest(self, seconds: float) -> None:
-        """Sleep, in pieces so that closing need not wait for the end of it."""
-        end = time.monotonic() + seconds
-        while not self._stopping.is_set() and (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.5))
 
     async def _look(self) -> None:
         if self._also is not None:

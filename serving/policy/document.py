@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,8 +220,9 @@ def _tree(text: str, name: str) -> tuple[Any, dict[Where, int]]:
         raise PolicyError(name, (PolicyProblem(1, "(policy)", "nested too deeply"),)) from None
 
 
+@lru_cache(maxsize=8)
 def parse_policy(text: str, name: str = "policy") -> PolicyDocument:
-    """Read a policy from YAML text.
+    """Read a policy from YAML text; the last few are remembered.
 
     Raises
     ------

@@ -137,6 +137,7 @@ def test_a_bundle_that_rots_under_the_service(faults, real: Real, name: str) -> 
     real.same()
 
 
+@pytest.mark.long
 def test_the_encoders_weights_are_gone_and_come_back(faults, real: Real) -> None:
     away = real.cache.with_name("away")
     real.cache.rename(away)
@@ -153,10 +154,9 @@ def test_the_encoders_weights_are_gone_and_come_back(faults, real: Real) -> None
     real.same()
 
 
-def test_what_was_built_from_the_weights_is_damaged(faults, real: Real, long) -> None:
-    """It is built again from the weights, and gives the same numbers."""
-    if not long:
-        pytest.skip("long form: tests/features/test_weights.py has it without a service")
+@pytest.mark.long
+def test_what_was_built_from_the_weights_is_damaged(faults, real: Real) -> None:
+    """It is built again from the weights, and gives the same numbers; `tests/features/test_weights.py` is quick."""
     built = [path for path in real.cache.rglob("*") if path.is_file() and path.stat().st_size > 100_000]
     assert built
     for path in built:

@@ -92,7 +92,8 @@ class Demo:
         self.console.print("stopped")
 
     def _next(self, running: Running, seeded: Seeded | None, detach: bool) -> None:
-        end = "make stop ends it" if detach else "Ctrl-C ends it"
+        stop = f"listing-risk demo --stop --port {self.settings.port}"
+        end = f"`make stop` or `{stop}` ends it" if detach else "Ctrl-C ends it"
         what = (
             "There are accounts in this store, so no sample was put into it."
             if seeded is None

@@ -30,7 +30,7 @@ help:
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found; install it or set PYTHON=/path/to/python"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # twice as fast as what comes with 3.11
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' # twice as fast as that of 2023
 
 $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what serving needs (no torch) ..."

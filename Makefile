@@ -9,6 +9,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c co
 COMPILE = @$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' features training serving benchmarks client tests \
 	$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null 2>&1 || true
 PORT ?= 3000
+# Tests side by side: files in order, to whichever of two processes is free.
+BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
 DATA ?= $(LISTING_RISK_DATA)
 export OMP_NUM_THREADS ?= 1
 
@@ -63,7 +65,7 @@ test: $(VENV)/.everything
 	@$(MAKE) --no-print-directory --jobs 2 check pytest
 
 pytest: $(VENV)/.everything
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(BESIDE) $(PYTEST_ARGS)
 
 starter: $(VENV)/.everything
 	@test -n "$(DATA)" || { echo "set LISTING_RISK_DATA to the folder with past results"; exit 2; }
@@ -106,11 +108,11 @@ benchmark-relisting: $(VENV)/.everything
 
 # About an hour on two cores: faults and attacks in their long form, what only runs here, then twenty minutes of load.
 hard-knocks: $(VENV)/.everything
-	@echo "faults and attacks in their long form, about 45 minutes on two cores; then the soak, 21 minutes"
-	$(BIN)/python -m pytest tests/hard_knocks tests/integration/test_service_kill.py \
+	@echo "faults and attacks in their long form, about half an hour on two cores; then the soak, 21 minutes"
+	$(BIN)/python -m pytest $(BESIDE) tests/hard_knocks tests/integration/test_service_kill.py \
 		tests/integration/test_store_kill.py tests/integration/test_index_kill.py tests/integration/test_batch_kill.py \
 		tests/docs/test_commands.py tests/notebooks --long $(PYTEST_ARGS)
-	$(BIN)/python -m pytest --long -m long $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(BESIDE) --long -m long $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks.soak.run
 	$(BIN)/python -m benchmarks.document
 

@@ -63,7 +63,7 @@ def read_access(environ: Mapping[str, str]) -> AccessSettings:
     environ
         ``LISTING_RISK_PROXIES`` (networks, by commas), ``LISTING_RISK_USER_HEADER``, ``LISTING_RISK_ROLE_HEADER``,
         ``LISTING_RISK_TWO_PERSON`` (choices, by commas; ``none`` for none), ``LISTING_RISK_LEASE_MINUTES``,
-        ``LISTING_RISK_GOLDEN_SHARE``, ``LISTING_RISK_PER_MINUTE``.
+        ``LISTING_RISK_GOLDEN_SHARE``, ``LISTING_RISK_PER_MINUTE``, ``LISTING_RISK_STRANGERS_PER_MINUTE``.
 
     Raises
     ------
@@ -74,6 +74,9 @@ def read_access(environ: Mapping[str, str]) -> AccessSettings:
     return AccessSettings(
         proxies=_networks(environ.get("LISTING_RISK_PROXIES", "")),
         per_minute=int(_number(environ, "LISTING_RISK_PER_MINUTE", usual.per_minute, 1, 10_000_000)),
+        failures_per_minute=int(
+            _number(environ, "LISTING_RISK_STRANGERS_PER_MINUTE", usual.failures_per_minute, 1, 10_000_000)
+        ),
         user_header=environ.get("LISTING_RISK_USER_HEADER", usual.user_header).lower(),
         role_header=environ.get("LISTING_RISK_ROLE_HEADER", usual.role_header).lower(),
         two_person=_choices(environ.get("LISTING_RISK_TWO_PERSON", "")),

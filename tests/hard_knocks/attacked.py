@@ -92,6 +92,7 @@ def attacked(folder: Path, store: str = "", **settings: str) -> Iterator[Attacke
         "LISTING_RISK_STORE": store,
         "LISTING_RISK_LOG": "off",
         "LISTING_RISK_PER_MINUTE": "1000000",
+        "LISTING_RISK_STRANGERS_PER_MINUTE": "1000000",
         "XDG_STATE_HOME": str(folder),
     } | settings  # fmt: skip
     log = folder / "service.log"
@@ -100,10 +101,7 @@ def attacked(folder: Path, store: str = "", **settings: str) -> Iterator[Attacke
         listening.listen(128)
         port = listening.getsockname()[1]
         process = subprocess.Popen(
-            [
-                sys.executable, "-m", "uvicorn", "--factory", "serving.app:from_environment",
-                "--fd", str(listening.fileno()), "--log-level", "warning",
-            ],
+            [sys.executable, str(Path(__file__).with_name("listening.py")), str(listening.fileno())],
             cwd=ROOT, env=environ, pass_fds=[listening.fileno()], stdout=out, stderr=out,
         )  # fmt: skip
     made = Attacked(port, store, log, process, keys, ids)

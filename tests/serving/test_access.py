@@ -360,8 +360,8 @@ def test_a_proxy_is_believed_only_where_it_is_trusted(sqlite_store):
 
 def test_behind_a_trusted_proxy_callers_are_told_apart(sqlite_store):
     door_of(sqlite_store).add_account("mina", "compliance", PASSWORD, "test")
-    settings = AccessSettings(
-        proxies=read_access({"LISTING_RISK_PROXIES": "203.0.113.0/24"}).proxies, failures_per_minute=2
+    settings = read_access(
+        {"LISTING_RISK_PROXIES": "203.0.113.0/24", "LISTING_RISK_STRANGERS_PER_MINUTE": "2"}
     )
     call = Door(sqlite_store, "0.0.0.0", settings)
 
@@ -454,6 +454,7 @@ def test_text_that_is_no_key_is_no_key(text):
         ("LEASE_MINUTES", "soon"),
         ("GOLDEN_SHARE", "2"),
         ("PER_MINUTE", "0"),
+        ("STRANGERS_PER_MINUTE", "many"),
     ],
 )
 def test_settings_that_cannot_be_used(name, value):

@@ -22,10 +22,10 @@ help:
 	@echo "make check      ruff, pyright, import rules"
 	@echo "make starter    train the starter bundle      (needs LISTING_RISK_DATA)"
 	@echo "make benchmark  measure against baselines, 20 to 30 minutes (needs LISTING_RISK_DATA)"
-	@echo "make benchmark-serving     speed and cost beside four other ways of serving (20 minutes)"
+	@echo "make benchmark-serving     speed and cost beside four other ways of serving (12 minutes)"
 	@echo "make benchmark-batch       speed of whole files by engine, and the plan past one machine (10 minutes)"
 	@echo "make benchmark-relisting   banned goods that come back: photos, words, speed (needs LISTING_RISK_DATA)"
-	@echo "make hard-knocks   faults, attacks, 20 minutes of load: about an hour"
+	@echo "make hard-knocks   faults, attacks, 20 minutes of load: 45 minutes"
 	@echo "make release    wheel, bill of materials and licences, in dist/"
 	@echo "make stop       stop a service started with DETACH=1"
 
@@ -81,10 +81,10 @@ benchmark: $(VENV)/.everything
 	LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.robustness.run
 	$(BIN)/python -m benchmarks.document
 
-# Twenty minutes on two cores, nine of them load, on a machine that does nothing else. PEER_ENV and AUTOGLUON_ENV are
+# Twelve minutes on two cores, nine of them load, on a machine that does nothing else. PEER_ENV and AUTOGLUON_ENV are
 # environments of the peers; they are made (some minutes, 3 GB) where they are not.
 benchmark-serving: $(VENV)/.everything
-	@echo "this takes about 20 minutes; other work on the machine spoils it"
+	@echo "this takes about 12 minutes; other work on the machine spoils it"
 	PEER_ENV="$${PEER_ENV:-.cache/peers/day}" AUTOGLUON_ENV="$${AUTOGLUON_ENV:-.cache/peers/autogluon}" \
 		LISTING_RISK_DATA="$(DATA)" $(BIN)/python -m benchmarks.serving.run
 	$(BIN)/python -m benchmarks.serving.chart
@@ -106,9 +106,9 @@ benchmark-relisting: $(VENV)/.everything
 	$(BIN)/python -m benchmarks.relisting.example
 	$(BIN)/python -m benchmarks.document
 
-# About an hour on two cores: faults and attacks in their long form, what only runs here, then twenty minutes of load.
+# Three quarters of an hour on two cores: faults and attacks in their long form, what only runs here, then twenty minutes of load.
 hard-knocks: $(VENV)/.everything
-	@echo "faults and attacks in their long form, about half an hour on two cores; then the soak, 21 minutes"
+	@echo "faults and attacks in their long form, 20 to 25 minutes on two cores; then the soak, 21 minutes"
 	$(BIN)/python -m pytest $(BESIDE) tests/hard_knocks tests/integration/test_service_kill.py \
 		tests/integration/test_store_kill.py tests/integration/test_index_kill.py tests/integration/test_batch_kill.py \
 		tests/docs/test_commands.py tests/notebooks --long $(PYTEST_ARGS)

@@ -25,6 +25,8 @@ from serving.evidence.html import html_of
 from serving.evidence.pack import content_digest
 from serving.evidence.parts import Document, Section
 from serving.evidence.pdf import drawable, pdf_of
+from serving.policy.document import load_policy
+from serving.predictor import Predictor
 from serving.store import Picture, Store, StoreSink
 from serving.store.decided import decision_record
 from serving.store.evidence import ExportRow, read_period
@@ -54,6 +56,12 @@ def photo(colour: str) -> Picture:
     stream = io.BytesIO()
     Image.new("RGB", (60, 40), colour).save(stream, "JPEG")
     return Picture(stream.getvalue())
+
+
+@pytest.fixture
+def predictor(stub) -> Predictor:
+    """Decides now: what follows from a decision counts its hours from then."""
+    return Predictor(stub.StubBundle(), load_policy())
 
 
 @pytest.fixture
@@ -163,7 +171,8 @@ def test_what_retention_erased_is_said_to_be_erased(served):
 
 def test_a_period_as_csv(served):
     ok(served.post("/v1/score", json={"id": "x", "title": "=cmd|' /C calc'!A0", "seller": {"id": "@s"}}))
-    response = ok(served.get("/v1/evidence?since=2026-11-01&until=2026-12-01"))
+    first, last = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-2, 2))
+    response = ok(served.get(f"/v1/evidence?since={first}&until={last}"))
     assert response.text.startswith(BOM) and "attachment" in response.headers["content-disposition"]
     rows = list(csv.DictReader(io.StringIO(response.text.removeprefix(BOM))))
     assert [row["title"] for row in rows] == [ITEM["title"], "'=cmd|' /C calc'!A0"]

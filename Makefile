@@ -106,7 +106,7 @@ benchmark-relisting: $(VENV)/.everything
 	$(BIN)/python -m benchmarks.relisting.example
 	$(BIN)/python -m benchmarks.document
 
-# Three quarters of an hour on two cores: faults and attacks in their long form, what only runs here, then twenty minutes of load.
+# 42 minutes on two cores: faults and attacks in their long form, what only runs here, then twenty minutes of load.
 hard-knocks: $(VENV)/.everything
 	@echo "faults and attacks in their long form, 20 to 25 minutes on two cores; then the soak, 21 minutes"
 	$(BIN)/python -m pytest $(BESIDE) tests/hard_knocks tests/integration/test_service_kill.py \

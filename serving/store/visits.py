@@ -37,13 +37,13 @@ class Visits:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Wait until nobody uses the database, but not for long; gives whether that came to be."""
+    def alone(self) -> Iterator[None]:
+        """Wait until nobody uses the database, but not for long, and keep new ones out meanwhile."""
         with self._changed:
             self._alone = threading.get_ident()
-            empty = self._changed.wait_for(lambda: not self._inside, _PATIENCE_S)
+            self._changed.wait_for(lambda: not self._inside, _PATIENCE_S)
         try:
-            yield empty
+            yield
         finally:
             with self._changed:
                 self._alone = None

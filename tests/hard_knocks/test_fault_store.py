@@ -131,20 +131,24 @@ def test_who_opens_a_store_that_may_only_be_read_writes_when_it_may(faults, tmp_
                 connection.exec_driver_sql("SELECT 1 FROM decisions").fetchall()
                 time.sleep(0.1)
 
-    with unchangeable(*(Path(f"{file}{end}") for end in ("", "-wal", "-shm"))):
-        threads = [threading.Thread(target=reads, args=(behind,)) for behind in (0, 0.05)]
-        for thread in threads:
-            thread.start()
-        writer = Writer(engine)
-        writer.doubt()
-        faults.wait_until(lambda: writer.state().cause == "read-only", "no right to write")
+    # Two that take turns, so that a connection is always open.
+    threads = [threading.Thread(target=reads, args=(behind,)) for behind in (0, 0.05)]
+    writer = Writer(engine)
     try:
+        with unchangeable(*(Path(f"{file}{end}") for end in ("", "-wal", "-shm"))):
+            for thread in threads:
+                thread.start()
+            writer.doubt()
+            faults.wait_until(lambda: writer.state().cause == "read-only", "no right to write")
         faults.wait_until(lambda: writer.state().up, "the right to write")
+        assert all(thread.is_alive() for thread in threads)
     finally:
         ended.set()
         for thread in threads:
-            thread.join()
+            if thread.ident:
+                thread.join()
         writer.close()
+        engine.dispose()
         other.communicate()
 
 

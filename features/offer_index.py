@@ -33,6 +33,14 @@ def _places(buckets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (buckets & _PLACE).astype(np.int64), np.where(buckets >> _SIGN & 1, 1.0, -1.0)
 
 
+def _sketch(offer: OfferView) -> np.ndarray:
+    """Count sketch of the words of an offer's title, shape (SKETCH,)."""
+    sketch = np.zeros(SKETCH)
+    if offer.token_set:
+        np.add.at(sketch, *_places(np.array([bucket(token) for token in offer.token_set], np.uint32)))
+    return sketch
+
+
 def print_of(offer: OfferView, vector: np.ndarray) -> bytes:
     """Return the print of an offer.
 
@@ -41,10 +49,7 @@ def print_of(offer: OfferView, vector: np.ndarray) -> bytes:
     vector
         ndarray of shape (n_dimensions,), the embedding of the offer's title, of length 1.
     """
-    sketch = np.zeros(SKETCH)
-    if offer.token_set:
-        np.add.at(sketch, *_places(np.array([bucket(token) for token in offer.token_set], np.uint32)))
-    whole = np.concatenate([np.asarray(vector, np.float64) * _MEANING, sketch])
+    whole = np.concatenate([np.asarray(vector, np.float64) * _MEANING, _sketch(offer)])
     return np.clip(np.rint(whole), -127, 127).astype(np.int8).tobytes()
 
 
@@ -66,6 +71,10 @@ class Query:
             places, signs = _places(buckets)
             np.add.at(words, places, signs * telling / telling.sum())
         return cls(np.asarray(vector, np.float32), words.astype(np.float32))
+
+    def share_in(self, offer: OfferView) -> float:
+        """About which weighted share of the query's words an offer has: `Near.words`, without an index."""
+        return float(self.words @ _sketch(offer))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class UseEncoder:
     Notes
     -----
     The first use builds two ONNX graphs from the package's weights and keeps them in the cache folder.
-    Single and bulk encoding give the same bits.
+    Single and bulk encoding give the same bits. Encoders of the same weights that are opened one after another, as
+    the bundles of a champion and its successor, are one in memory.
     """
 
     def __init__(self, threads: int = 1, path: Path | None = None) -> None:
@@ -107,15 +109,22 @@ class UseEncoder:
         if self._loaded is None:
             with self._lock:
                 if self._loaded is None:
-                    folder = weights.built(f"use-{self._digest()[:16]}", self._build)
-                    self._loaded = use_model.UseModel(folder, self.threads), use_tokenizer()
+                    self._loaded = _opened(self._digest(), self.path, self.threads, weights.cache_folder())
         return self._loaded
 
-    def _build(self, folder: Path) -> None:
+
+@lru_cache(maxsize=1)  # a swap to other weights must not hold those of before
+def _opened(digest: str, path: Path | None, threads: int, cache: Path) -> tuple[use_model.UseModel, Any]:
+    """Build what is not built yet, and read it; checking and reading all of it takes a third of a second."""
+
+    def build(folder: Path) -> None:
         dense, table = use_model.read_weights(weights.find(weights.USE_WEIGHTS))
-        if self.path is not None:
-            dense |= _tuned(self.path, dense)
+        if path is not None:
+            dense |= _tuned(path, dense)
         use_model.write_files(folder, dense, table)
+
+    folder = weights.built(f"use-{digest[:16]}", build, cache)
+    return use_model.UseModel(folder, threads), use_tokenizer()
 
 
 def use_tokenizer() -> Any:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from training.quick_figures import quick_average_precision, quick_roc_auc
+
 BUDGETS = (0.01, 0.02, 0.05, 0.10)
 
 
@@ -66,6 +68,10 @@ def at_budget(y: np.ndarray, score: np.ndarray, budget: float) -> tuple[float, f
     return float(found / len(taken)), float(found / y.sum()) if y.sum() else float("nan")
 
 
+# scikit-learn checks its arguments longer than it computes on few items, and a redraw is of what was checked.
+_REDRAWN: dict[Metric, Metric] = {average_precision: quick_average_precision, roc_auc: quick_roc_auc}
+
+
 def bootstrap(
     metric: Metric, y: np.ndarray, score: np.ndarray, *, rng: np.random.Generator, draws: int = 300
 ) -> Figure:
@@ -73,7 +79,8 @@ def bootstrap(
     n = len(y)
     if n == 0:
         return Figure(float("nan"), float("nan"), float("nan"), 0)
-    values = np.array([metric(y[rows], score[rows]) for rows in rng.integers(0, n, (draws, n))])
+    redrawn = _REDRAWN.get(metric, metric)
+    values = np.array([redrawn(y[rows], score[rows]) for rows in rng.integers(0, n, (draws, n))])
     values = values[~np.isnan(values)]
     low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (float("nan"),) * 2
     return Figure(metric(y, score), float(low), float(high), n)
@@ -95,12 +102,13 @@ def macro_bootstrap(
         ndarrays of shape (n_items, n_classes): outcomes and scores.
     """
 
-    def macro(rows: np.ndarray) -> float:
+    def macro(rows: np.ndarray, metric: Metric) -> float:
         values = [metric(Y[rows, k], S[rows, k]) for k in range(Y.shape[1])]
         known = [value for value in values if not np.isnan(value)]
         return float(np.mean(known)) if known else float("nan")
 
     n = len(Y)
-    values = np.array([macro(rows) for rows in rng.integers(0, n, (draws, n))])
+    redrawn = _REDRAWN.get(metric, metric)
+    values = np.array([macro(rows, redrawn) for rows in rng.integers(0, n, (draws, n))])
     low, high = np.nanquantile(values, [0.025, 0.975])
-    return Figure(macro(np.arange(n)), float(low), float(high), n)
+    return Figure(macro(np.arange(n), metric), float(low), float(high), n)

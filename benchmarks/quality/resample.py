@@ -23,13 +23,15 @@ class Interval:
     high: float
 
 
-@lru_cache(maxsize=4)  # systems and attacks are measured on the same few sets of items; one takes some 40 MB
 def draw_counts(n: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
-    """Return how often each of n items is drawn, n at a time with replacement; shape (draws, n), float64, read-only."""
+    """Return how often each of n items is drawn, n at a time with replacement; shape (draws, n), float64."""
+    return _drawn(n, draws, seed).astype(np.float64)
+
+
+@lru_cache(maxsize=64)  # systems and attacks are measured on the same sets of items; a large one takes 10 MB
+def _drawn(n: int, draws: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
-    counts.flags.writeable = False
-    return counts
+    return rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.uint16 if n < 2**16 else np.uint32)
 
 
 def interval(values: np.ndarray) -> Interval:
@@ -42,12 +44,23 @@ def interval(values: np.ndarray) -> Interval:
 
 
 def _cumulated(y: np.ndarray, score: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return positives and items down to each different score, the highest first; each (draws, n_scores)."""
+    """Return positives and items down to the ends of runs of scores, the highest first; each (draws, n_runs).
+
+    A run is one score, or several next to each other without a positive: no figure changes within those.
+    """
     order = np.argsort(-score, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    starts = np.flatnonzero(np.diff(score[order], prepend=np.inf))
+    hit = np.add.reduceat(y[order], starts) > 0
+    kept = hit | np.append(True, hit[:-1])
+    starts, hit = starts[kept], hit[kept]
     ordered = counts[:, order]
-    hits = np.cumsum(ordered * y[order], axis=1)[:, ends]
-    return hits, np.cumsum(ordered, axis=1)[:, ends]
+    items = np.cumsum(np.add.reduceat(ordered, starts, axis=1), axis=1)
+    positive = np.flatnonzero(y[order])
+    first = np.searchsorted(positive, starts[hit])
+    hits = np.zeros_like(items)
+    if len(positive):
+        hits[:, hit] = np.add.reduceat(ordered[:, positive], first, axis=1)
+    return np.cumsum(hits, axis=1), items
 
 
 def average_precision_draws(y: np.ndarray, score: np.ndarray, counts: np.ndarray) -> np.ndarray:

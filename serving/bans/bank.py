@@ -15,7 +15,7 @@ from features.remembering import RememberingEncoder
 from features.schema import Listing
 from features.titles import title_of
 from serving.bans.book import BanBook, Entry
-from training.matcher import SHORTLIST, Matcher
+from training.matcher import SHORTLIST, Matcher, worth_comparing
 
 VIEWS_KEPT = 10_000
 """Entries kept as they are compared, some 10 kB each; reading one takes longer than comparing it."""
@@ -63,6 +63,23 @@ class OfferReader:
     def query(self, read: ReadOffer) -> Query:
         """Return what the index is searched with."""
         return Query.of(read.view, read.vector, self.matcher.weights)
+
+    def compare(self, banned: ReadOffer, found: Sequence[Near], listings: Sequence[Listing]) -> np.ndarray:
+        """P(same product) of listings that a search for a banned item found, shape (n_listings,), float64.
+
+        What a listing's own look-up would pass over is not compared here either, and has 0.
+        """
+        views = [view_of_listing(listing) for listing in listings]
+        worth = [
+            at
+            for at, (near, view) in enumerate(zip(found, views, strict=True))
+            if worth_comparing(near.cosine, self.query(ReadOffer(view, banned.vector)).share_in(banned.view))
+        ]
+        p = np.zeros(len(views))
+        p[worth] = self.matcher.compare(
+            [(views[at], banned.view) for at in worth], [found[at].cosine for at in worth]
+        )
+        return p
 
 
 class Bank:

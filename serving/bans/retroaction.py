@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from features.offer import view_of_listing
 from features.schema import Listing, parse_listing
 from serving.bans.book import BanRequest, Entry
 from serving.bans.catalogue import Catalogue, CatalogueSearch
@@ -178,8 +177,7 @@ class BanOffice:
             near = [found for found in search.nearest(query, k) if found.key not in compared]
             listings = self.catalogue.listings([found.key for found in near])
             near = [found for found in near if found.key in listings]
-            views = [view_of_listing(listings[found.key]) for found in near]
-            p = reader.matcher.compare([(view, read.view) for view in views], [f.near.cosine for f in near])
+            p = reader.compare(read, [one.near for one in near], [listings[one.key] for one in near])
             fresh = dict(zip((found.key for found in near), p.tolist(), strict=True))
             compared |= fresh
             hits |= {key: listings[key] for key, value in fresh.items() if value >= reader.matcher.near}

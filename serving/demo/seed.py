@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ import httpx
 from serving.demo.relisting import ban_request, edited_copy
 from serving.run import most_urgent_first, sample_listings
 
-_MANY = 200
+_MANY = 100
+_AT_ONCE = 2
 BANNED = (
     ("smp-9fbd581e3c", "covert camera, may not be sold", "2026-101"),
     ("smp-0b48a3bc39", "magnets small enough to swallow, flux index 412", "2026-107"),
@@ -51,8 +53,10 @@ def seed(address: str, store: str) -> Seeded | None:
         loaded = model.raise_for_status().json()
         version = f"{loaded['model_version']} {loaded['policy_version']}"
         bans = client.get("/v1/bans").raise_for_status().json()["bans"]
-        fill_catalogue(store)
-        ranked = _score(client, version)
+        with ThreadPoolExecutor(1) as beside:
+            filled = beside.submit(fill_catalogue, store)
+            ranked = _score(client, version)
+            filled.result()
         if not bans:
             _ban(client)
         copy = _upload_copy(client, version)
@@ -82,17 +86,19 @@ def _key(version: str, content: object) -> dict[str, str]:
 
 def _score(client: httpx.Client, version: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     listings = sample_listings()
-    ranked: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for first in range(0, len(listings), _MANY):
-        block = listings[first : first + _MANY]
+    blocks = [listings[first : first + _MANY] for first in range(0, len(listings), _MANY)]
+
+    def scored(block: list[dict[str, Any]]) -> list[dict[str, Any]]:
         answer = client.post("/v1/score-many", json={"listings": block}, headers=_key(version, block))
-        results = answer.raise_for_status().json()["results"]
-        ranked += [
-            (listing, result["decision"])
-            for listing, result in zip(block, results, strict=True)
-            if "decision" in result
-        ]
-    return ranked
+        return answer.raise_for_status().json()["results"]
+
+    with ThreadPoolExecutor(_AT_ONCE) as several:
+        results = [result for block in several.map(scored, blocks) for result in block]
+    return [
+        (listing, result["decision"])
+        for listing, result in zip(listings, results, strict=True)
+        if "decision" in result
+    ]
 
 
 def _ban(client: httpx.Client) -> None:

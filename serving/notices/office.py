@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from features.offer import view_of_listing
 from features.schema import Listing, parse_listing
 from serving.bans.book import BanRequest
 from serving.bans.book import Notice as BanNotice
@@ -169,9 +168,8 @@ class NoticeOffice:
             near = search.nearest(reader.query(read), 200)
             listings = self.bans.catalogue.listings([found.key for found in near])
             near = [found for found in near if found.key in listings]
-            views = [(view_of_listing(listings[found.key]), read.view) for found in near]
-            p = reader.matcher.compare(views, [found.near.cosine for found in near]) if near else []
-            if all(value < reader.matcher.near for value in p):
+            p = reader.compare(read, [one.near for one in near], [listings[one.key] for one in near])
+            if (p < reader.matcher.near).all():
                 yield recall, None
                 continue
             yield recall, self.take_in(request, actor, now)

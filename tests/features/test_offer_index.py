@@ -55,6 +55,20 @@ def test_it_finds_the_nearest_by_meaning_and_by_words(seed, count, k, alike):
     assert cosines == sorted(cosines, reverse=True)
 
 
+def test_the_share_of_words_is_what_a_search_says():
+    offers = [
+        view_of(title) for title in ("wooden rattle", "usb lamp red", "儿童 목걸이", "", "wooden bear 12v")
+    ]
+    index = OfferIndex(DIM)
+    marks = [print_of(offer, vector) for offer, vector in zip(offers, unit(8, 5), strict=True)]
+    index.add([(str(i), mark) for i, mark in enumerate(marks)])
+    query = Query.of(view_of("red wooden charger"), unit(7, 1)[0], WEIGHTS)
+    found = index.nearest(query, 5)
+    assert len({near.words for near in found}) > 2
+    for near in found:
+        assert near.words == pytest.approx(query.share_in(offers[int(near.key)]), abs=1e-6)
+
+
 def test_one_query_among_many_gives_the_bits_it_gives_alone():
     index, _ = filled(3, 900, 1.0)
     titles = ["red bear", "usb lamp", "", "12v charger"]

@@ -122,7 +122,7 @@ def _wait_ready(made: Attacked) -> None:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until and made.process.poll() is None:
         try:
-            if httpx.get(f"{made.address}/readyz", timeout=5).status_code == 200:
+            if made.http.get("/readyz").status_code == 200:
                 return
         except httpx.HTTPError:
             pass

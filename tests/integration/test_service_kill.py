@@ -59,7 +59,10 @@ class Service:
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text("utf-8", "replace")[-2000:]
             try:
-                if httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status_code == 200:
+                if (
+                    httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5, verify=False).status_code
+                    == 200
+                ):
                     return
             except httpx.TransportError:
                 pass

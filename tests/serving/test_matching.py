@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.offer_index import OfferIndex
 from features.schema import Listing, parse_listing
 from features.scripts import language
 from serving.bans.bank import OfferReader
@@ -192,6 +193,28 @@ def test_what_is_not_compared_in_full_would_have_matched_nothing(office):
         shortlisted, compared = shortlisted + len(near), compared + len(cut)
     assert found >= len(copies) * 0.8 and missed <= found / 100
     assert 0 < compared < shortlisted / 2
+
+
+def test_looking_back_compares_what_a_look_up_would(office):
+    """A ban looks through what is on sale, a listing through the bans: both pass over the same pairs."""
+    finder, rng = MatchFinder(office.desk.bank), random.Random(9)
+    reader = finder.reader
+    banned = UNSEEN[0][1]
+    ban_id = ban(office, banned)
+    copies = [relisted(banned, rng, language(banned.title)) for _ in range(10)]
+    listings = [*copies, *(item for _, item in UNSEEN[1:80])]
+    index = OfferIndex(reader.encoder.identity.dim)
+    index.add([(str(i), mark) for i, mark in enumerate(reader.marks(listings))])
+    (read,) = reader.read([banned])
+    near = index.nearest(reader.query(read), len(listings))
+    p = reader.compare(read, near, [listings[int(one.key)] for one in near])
+    looked_up = [finder.text_probabilities(reader.read([listings[int(one.key)]])[0]) for one in near]
+    for value, found in zip(p, looked_up, strict=True):
+        # Stored prints are rounded: a pair on the border may fall on either side, and is no match then.
+        assert value == pytest.approx(found.get(ban_id, 0.0), abs=0.1)
+    assert sum(value >= reader.matcher.near for value in p) >= 8
+    assert (p == 0).sum() > 40
+    assert len(reader.compare(read, [], [])) == 0
 
 
 def test_matches_of_a_block_are_those_of_each_listing_alone(office):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,12 @@ from features.normalize import normalize
 from features.schema import parse_listing
 
 GROUPS = load_groups()
-MATCHER = GroupMatcher(GROUPS)
+
+
+@cache
+def matcher() -> GroupMatcher:
+    """Made when it is needed: every process of a run collects this file, and one runs it."""
+    return GroupMatcher(GROUPS)
 
 
 def claimed(text: str) -> list[tuple[float, float | None]]:
@@ -25,7 +31,7 @@ def claimed(text: str) -> list[tuple[float, float | None]]:
 
 def read(title: str, **fields: object):
     text = normalize(title).text
-    return audience(text, group=GROUPS.get(MATCHER.match(text).code), **fields)  # type: ignore[arg-type]
+    return audience(text, group=GROUPS.get(matcher().match(text).code), **fields)  # type: ignore[arg-type]
 
 
 class TestAgeClaims:

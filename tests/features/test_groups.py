@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,16 @@ from features.normalize import normalize
 from features.taxonomy import load_taxonomy
 
 GROUPS = load_groups()
-MATCHER = GroupMatcher(GROUPS)
+
+
+@cache
+def matcher() -> GroupMatcher:
+    """Made when it is needed: every process of a run collects this file, and one runs it."""
+    return GroupMatcher(GROUPS)
 
 
 def match(title: str, *category: str) -> str:
-    return MATCHER.match(normalize(title).text, category).code
+    return matcher().match(normalize(title).text, category).code
 
 
 class TestFile:
@@ -215,26 +221,26 @@ class TestMatcher:
 
     def test_evidence_points_into_the_text(self) -> None:
         text = normalize("아이 장난감 자동차").text
-        found = MATCHER.match(text)
+        found = matcher().match(text)
         assert found.matched
         assert all(text[start:end] == term for term, start, end in found.matched)
 
     def test_shares_leave_room_for_no_group(self) -> None:
-        ranked = MATCHER.match_all(normalize("자석 블록 장난감").text)
+        ranked = matcher().match_all(normalize("자석 블록 장난감").text)
         shares = [share for _, share in ranked]
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) < 1
         assert len(ranked) > 1
 
     def test_empty_and_very_long_text(self) -> None:
-        assert MATCHER.match("").code == ""
-        assert MATCHER.match("장난감 " * 100_000).code == "toys"
+        assert matcher().match("").code == ""
+        assert matcher().match("장난감 " * 100_000).code == "toys"
 
     @settings(deadline=None)
     @given(st.text(max_size=300), st.lists(st.text(max_size=30), max_size=3))
     def test_any_text_and_category(self, title: str, category: list[str]) -> None:
         text = normalize(title).text
-        found = MATCHER.match(text, category)
+        found = matcher().match(text, category)
         assert found.code == "" or found.code in GROUPS
         assert 0 <= found.score <= 1
         assert all(start == -1 or text[start:end] == term for term, start, end in found.matched)
@@ -243,7 +249,7 @@ class TestMatcher:
     @given(st.sampled_from(["장난감", "helmet", "耳环"]), st.text(alphabet="abc가나다 ,", max_size=20))
     def test_same_title_same_answer(self, word: str, rest: str) -> None:
         text = normalize(f"{rest} {word}").text
-        assert GroupMatcher(GROUPS).match(text) == MATCHER.match(text)
+        assert GroupMatcher(GROUPS).match(text) == matcher().match(text)
 
     def test_too_wide_groups_are_never_an_answer(self) -> None:
         for category in ("생활용품", "home & living", "household"):

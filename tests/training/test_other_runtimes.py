@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import httpx
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,6 +85,8 @@ def test_the_server_scores_as_the_library_does(served):
 
 @pytest.mark.long
 def test_the_input_example_that_was_logged_is_answered(served, tracking):
+    import mlflow
+
     mlflow.set_tracking_uri(tracking)
     model = mlflow.models.get_model_info("models:/starter@champion")
     example = json.loads(
@@ -135,6 +136,7 @@ def spark(tmp_path_factory):
 
 @pytest.mark.long
 def test_a_table_in_spark_is_scored_as_the_library_scores_it(spark, tracking):
+    import mlflow
     from pyspark.sql.functions import struct
 
     mlflow.set_tracking_uri(tracking)

@@ -100,7 +100,10 @@ def clear_errors() -> Iterator[None]:
         from rich.console import Console
         from rich.markup import escape
 
-        Console(stderr=True).print(f"[bold red]error[/] {escape(str(error))}", highlight=False)
+        # Folded by the terminal, not by us: a path in it can be copied, and a log has it in one line.
+        Console(stderr=True).print(
+            f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         sys.exit(code)
 
 

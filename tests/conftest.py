@@ -48,6 +48,11 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_sessionfinish() -> None:
+    """End without sweeping either: a process that ran two thousand tests would take five seconds for it."""
+    gc.freeze()
+
+
 # Where several processes share the files, what takes longest must not begin last.
 _FIRST = (
     "docs/test_commands.py",

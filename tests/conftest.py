@@ -70,10 +70,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Property tests run on machines with other work: examples are bounded in number, never in time."""
+    """Property tests run on machines with other work: examples are bounded in number, never in time.
+
+    They are the same ones each time, so that a change fails for what it changed; other ones each time with ``--long``.
+    """
     from hypothesis import settings
 
-    settings.register_profile("quiet", deadline=None, print_blob=True)
+    same = not config.getoption("--long")
+    settings.register_profile("quiet", deadline=None, print_blob=True, derandomize=same)
     settings.load_profile("quiet")
 
 

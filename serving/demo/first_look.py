@@ -109,6 +109,7 @@ class Demo:
             f"{self.settings.store}\n"
             f"  log         {running.log}",
             highlight=False,
+            soft_wrap=True,  # commands and addresses in it are copied
         )
 
 

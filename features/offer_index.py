@@ -33,7 +33,7 @@ def _places(buckets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (buckets & _PLACE).astype(np.int64), np.where(buckets >> _SIGN & 1, 1.0, -1.0)
 
 
-def _sketch(offer: OfferView) -> np.ndarray:
+def sketch_of(offer: OfferView) -> np.ndarray:
     """Count sketch of the words of an offer's title, shape (SKETCH,)."""
     sketch = np.zeros(SKETCH)
     if offer.token_set:
@@ -49,7 +49,7 @@ def print_of(offer: OfferView, vector: np.ndarray) -> bytes:
     vector
         ndarray of shape (n_dimensions,), the embedding of the offer's title, of length 1.
     """
-    whole = np.concatenate([np.asarray(vector, np.float64) * _MEANING, _sketch(offer)])
+    whole = np.concatenate([np.asarray(vector, np.float64) * _MEANING, sketch_of(offer)])
     return np.clip(np.rint(whole), -127, 127).astype(np.int8).tobytes()
 
 
@@ -72,9 +72,9 @@ class Query:
             np.add.at(words, places, signs * telling / telling.sum())
         return cls(np.asarray(vector, np.float32), words.astype(np.float32))
 
-    def share_in(self, offer: OfferView) -> float:
-        """About which weighted share of the query's words an offer has: `Near.words`, without an index."""
-        return float(self.words @ _sketch(offer))
+    def share_in(self, sketch: np.ndarray) -> float:
+        """About which weighted share of the query's words the offer of a sketch has: `Near.words`, without an index."""
+        return float(self.words @ sketch)
 
 
 @dataclass(frozen=True, slots=True)

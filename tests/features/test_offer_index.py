@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.offer import TokenWeights, view_of
-from features.offer_index import SKETCH, OfferIndex, Query, print_of
+from features.offer_index import SKETCH, OfferIndex, Query, print_of, sketch_of
 
 DIM = 48
 WEIGHTS = TokenWeights(np.linspace(0.1, 8.0, 1 << 16, dtype=np.float32))
@@ -66,7 +66,7 @@ def test_the_share_of_words_is_what_a_search_says():
     found = index.nearest(query, 5)
     assert len({near.words for near in found}) > 2
     for near in found:
-        assert near.words == pytest.approx(query.share_in(offers[int(near.key)]), abs=1e-6)
+        assert near.words == pytest.approx(query.share_in(sketch_of(offers[int(near.key)])), abs=1e-6)
 
 
 def test_one_query_among_many_gives_the_bits_it_gives_alone():

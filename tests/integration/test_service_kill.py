@@ -59,10 +59,8 @@ class Service:
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text("utf-8", "replace")[-2000:]
             try:
-                if (
-                    httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5, verify=False).status_code
-                    == 200
-                ):
+                answer = httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5, verify=False)
+                if answer.status_code == 200:
                     return
             except httpx.TransportError:
                 pass

@@ -41,9 +41,8 @@ def test_platt_never_turns_the_order_round(seed, rate):
 def test_rebase_goes_there_and_back(p, here, there):
     moved = rebase(np.array([p]), here, there)
     assert np.all((moved > 0) & (moved < 1))
-    if (
-        1e-5 < moved[0] < 1 - 1e-5
-    ):  # further out probabilities are held, and what was there is not found again
+    # Further out probabilities are held, and what was there is not found again.
+    if 1e-5 < moved[0] < 1 - 1e-5:
         assert rebase(moved, there, here)[0] == pytest.approx(p, abs=1e-4)
     assert (moved[0] >= p - 1e-9) == (there >= here) or there == pytest.approx(here)
 
